@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+#include "base/result.h"
+#include "base/str.h"
+
+/* A growing queue of bytes: appended at the end, consumed at the front. All zeros is an empty buffer without memory.
+ * An emptied buffer starts over at its beginning; buffer_release gives the memory back. */
+struct buffer {
+    char *at;
+    size_t head, tail, size; /* the bytes are at[head..tail) */
+};
+
+static inline struct str buffer_bytes(const struct buffer *b) { return (struct str){b->at ? b->at + b->head : NULL, b->tail - b->head}; }
+static inline size_t buffer_length(const struct buffer *b) { return b->tail - b->head; }
+
+/* Make room for `bytes` more; *room receives where to write. Compacts before it grows. -ENOMEM. */
+int buffer_reserve(struct buffer *b, size_t bytes, char **room) MUST_USE;
+void buffer_commit(struct buffer *b, size_t bytes);  /* after writing into the reserved room */
+void buffer_consume(struct buffer *b, size_t bytes); /* bytes <= length */
+void buffer_clear(struct buffer *b);                 /* keeps the memory */
+void buffer_release(struct buffer *b);               /* frees the memory; the buffer can be used again */
+
+int buffer_append(struct buffer *b, struct str s) MUST_USE;
+int buffer_append_byte(struct buffer *b, char byte) MUST_USE;
+int buffer_printf(struct buffer *b, const char *format, ...) PRINTF(2, 3) MUST_USE;
+/* A decimal number. */
+int buffer_append_u64(struct buffer *b, uint64_t value) MUST_USE;

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+#include "base/str.h"
+
+/* One event, one line: level, constant text, fields. JSON on a pipe or file, readable text on a terminal. Lines go to a
+ * bounded queue that a thread of its own writes to stdout, so that logging never blocks; what does not fit is dropped
+ * and counted, and the count is logged when there is room again.
+ *
+ * error: a human must act. warn: degraded, coping. info: life of the process, one line a request. debug: the rest.
+ * Tokens, keys, secrets and query strings have no way here. */
+enum log_level { LEVEL_ERROR, LEVEL_WARN, LEVEL_INFO, LEVEL_DEBUG };
+enum log_format { LOG_AUTO, LOG_JSON, LOG_TEXT };
+
+struct log_field {
+    const char *name;
+    enum { LOG_FIELD_STR, LOG_FIELD_INT, LOG_FIELD_REAL, LOG_FIELD_BOOL } kind;
+    struct str text;
+    int64_t number;
+    double real;
+};
+
+#define F_STR(name, s) ((struct log_field){(name), LOG_FIELD_STR, (s), 0, 0})
+#define F_TEXT(name, c) ((struct log_field){(name), LOG_FIELD_STR, str_of(c), 0, 0})
+#define F_INT(name, v) ((struct log_field){(name), LOG_FIELD_INT, STR_NONE, (int64_t)(v), 0})
+#define F_REAL(name, v) ((struct log_field){(name), LOG_FIELD_REAL, STR_NONE, 0, (v)})
+#define F_BOOL(name, v) ((struct log_field){(name), LOG_FIELD_BOOL, STR_NONE, (v) ? 1 : 0, 0})
+
+/* Before log_start, and after log_stop, lines are written at once (tools, start-up errors, tests). */
+int log_start(enum log_format format, enum log_level lowest) MUST_USE;
+void log_stop(void); /* flushes for at most a second */
+uint64_t log_dropped(void);
+
+/* `text` is a literal: it greps to its line. */
+void log_fields(enum log_level level, const char *text, const struct log_field *fields, size_t n);
+
+#define LOG_AT(level, text, ...)                                            \
+    do {                                                                    \
+        const struct log_field log_list[] = {__VA_ARGS__};                  \
+        log_fields((level), (text), log_list, sizeof(log_list) / sizeof(log_list[0])); \
+    } while (0)
+#define log_error(text, ...) LOG_AT(LEVEL_ERROR, text, __VA_ARGS__)
+#define log_warn(text, ...) LOG_AT(LEVEL_WARN, text, __VA_ARGS__)
+#define log_info(text, ...) LOG_AT(LEVEL_INFO, text, __VA_ARGS__)
+#define log_debug(text, ...) LOG_AT(LEVEL_DEBUG, text, __VA_ARGS__)
