@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+#include "base/buffer.h"
+
+/* The gateway's own answers as one table: code, status, title, default text (interface.md, "What a caller gets").
+ * answer, explain, the README's table and the metrics' labels are all made from it. */
+/* clang-format off */
+#define PROBLEMS(X) \
+/*    id                      code                          status proxy-status error       title */ \
+    X(BAD_REQUEST,            "bad_request",                400, "http_request_error",      "The request is malformed") \
+    X(AMBIGUOUS_PATH,         "bad_request",                400, "http_request_error",      "The path can be read in two ways") \
+    X(INVALID_REQUEST,        "invalid_request",            400, "http_request_denied",     "More than one credential of a kind") \
+    X(REQUEST_TIMEOUT,        "request_timeout",            408, "http_request_error",      "The request did not arrive in time") \
+    X(PAYLOAD_TOO_LARGE,      "payload_too_large",          413, "http_request_error",      "The body is larger than this route allows") \
+    X(URI_TOO_LONG,           "uri_too_long",               414, "http_request_error",      "The request target is too long") \
+    X(EXPECTATION_FAILED,     "expectation_failed",         417, "http_request_error",      "Only 100-continue can be expected") \
+    X(HEADERS_TOO_LARGE,      "headers_too_large",          431, "http_request_error",      "The request head is too large") \
+    X(NOT_IMPLEMENTED,        "not_implemented",            501, "http_request_error",      "Only the chunked transfer coding is known") \
+    X(VERSION_NOT_SUPPORTED,  "http_version_not_supported", 505, "http_request_error",      "Only HTTP/1.0 and HTTP/1.1 are spoken") \
+    X(UPGRADE_NOT_SUPPORTED,  "not_implemented",            501, "http_upgrade_failed",     "Upgrades are not carried") \
+    X(LOOP_DETECTED,          "loop_detected",              508, "proxy_loop_detected",     "The request has passed this gateway before") \
+    X(NO_ROUTE,               "no_route",                   404, "destination_not_found",   "No route for this path") \
+    X(METHOD_NOT_ALLOWED,     "method_not_allowed",         405, "http_request_denied",     "The method is not allowed here") \
+    X(NO_AUTHORIZATION,       "no_authorization",           401, "http_request_denied",     "Credentials are needed") \
+    X(BAD_JWT,                "bad_jwt",                    401, "http_request_denied",     "The token is not valid") \
+    X(TOKEN_EXPIRED,          "token_expired",              401, "http_request_denied",     "The token has expired") \
+    X(INSUFFICIENT_SCOPE,     "insufficient_scope",         403, "http_request_denied",     "The token's claims do not allow this") \
+    X(SERVICE_CALLER_REFUSED, "service_caller_refused",     403, "http_request_denied",     "Service keys are not accepted here") \
+    X(PAYMENT_REQUIRED,       "payment_required",           402, "http_request_denied",     "The subscription is not paid") \
+    X(RATE_LIMITED,           "rate_limited",               429, "http_request_denied",     "Too many requests") \
+    X(REFRESH_CEILING,        "over_request_rate_limit",    503, "http_request_denied",     "Too many token refreshes from this address") \
+    X(KEYS_UNAVAILABLE,       "keys_unavailable",           503, "proxy_internal_response", "The verification keys cannot be had right now") \
+    X(OVERLOADED,             "overloaded",                 503, "proxy_internal_response", "The gateway is overloaded") \
+    X(DRAINING,               "draining",                   503, "proxy_internal_response", "The gateway is going away") \
+    X(UPSTREAM_UNREACHABLE,   "upstream_unreachable",       502, "destination_unavailable", "The upstream cannot be reached") \
+    X(UPSTREAM_BROKEN,        "upstream_broken",            502, "http_response_incomplete","The upstream broke its answer") \
+    X(UPSTREAM_TIMEOUT,       "upstream_timeout",           504, "http_response_timeout",   "The upstream did not answer in time") \
+    X(UNAUTHORIZED_ADMIN,     "no_authorization",           401, "http_request_denied",     "The admin token is needed") \
+    X(INTERNAL,               "internal_error",             500, "proxy_internal_error",    "The gateway failed")
+/* clang-format on */
+
+enum problem {
+    PROBLEM_NONE,
+#define X(id, code, status, error, title) PROBLEM_##id,
+    PROBLEMS(X)
+#undef X
+        PROBLEM_COUNT,
+};
+
+struct problem_row {
+    const char *name; /* the enum's own, lower case: the metrics' and the log's verdict */
+    const char *code;
+    int status;
+    const char *proxy_error; /* RFC 9209 2.3 */
+    const char *title;
+};
+const struct problem_row *problem_row(enum problem problem); /* not for PROBLEM_NONE */
+
+/* "Too Many Requests" for 429; "Unknown" for what nobody registered. */
+const char *status_phrase(int status);
+
+/* The JSON body that reads well in every Supabase client: code, message, hint, details, and RFC 9457's type, title, status,
+ * detail; with `for_auth` (paths below /auth/v1) also msg, error_code, error. `code` overrides the table's when not empty. */
+struct problem_text {
+    enum problem problem;
+    struct str code;    /* or empty */
+    struct str message; /* what went wrong, one sentence */
+    struct str hint;    /* what to do; empty is null */
+    struct str details; /* empty is null */
+    bool for_auth;
+};
+int problem_body(struct buffer *out, const struct problem_text *text) MUST_USE;
