@@ -7,7 +7,7 @@
  *   verdict  what the world is like (expired, over limit, no route): the module's own enum, switched without default
  */
 #define MUST_USE __attribute__((warn_unused_result))
-#define PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF(text_index, first) __attribute__((format(printf, text_index, first)))
 
 /* Pass a failure (a negative errno) up to the caller. */
 #define TRY(expression)              \
