@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+#include "io/endpoint.h"
+#include "io/loop.h"
+#include <sys/uio.h>
+
+/* A non-blocking byte stream: TCP or unix, plain or TLS (OpenSSL; this is its door for TLS). One thread. Used by the front towards
+ * clients, by the upstream client and by Redis.
+ *
+ * Readiness is edge-triggered: an owner reads until -EAGAIN (or leaves can_read set and comes back by itself: that is back-pressure). */
+
+/* What outgoing TLS needs: one SSL_CTX per worker; system trust (SSL_CERT_FILE, SSL_CERT_DIR heeded), TLS 1.2+, chain and host name
+ * verified, sessions resumed per server name, ALPN http/1.1. */
+struct tls_client;
+struct tls_client *tls_client_new(char why[160]) MUST_USE;
+void tls_client_free(struct tls_client *tls); /* takes NULL */
+
+enum connection_state { CONNECTION_CLOSED, CONNECTION_CONNECTING, CONNECTION_HANDSHAKING, CONNECTION_OPEN, CONNECTION_FAILED };
+
+struct connection {
+    struct loop *loop;
+    struct watch watch;
+    void (*on_event)(struct connection *connection); /* something changed: look at state and can_*; from the loop only */
+    enum connection_state state;
+    bool can_read, can_write; /* worth trying */
+    bool peer_left;           /* FIN, RST or error seen; what was received before can still be read */
+    bool tls_wants_write_to_read, tls_wants_read_to_write;
+    int failure;              /* CONNECTION_FAILED: negative errno */
+    const char *failure_text; /* constant: "connection refused", "certificate verify failed" ... */
+    void *tls;                /* SSL, or NULL */
+    struct tls_client *tls_client;
+    struct str server_name;
+};
+
+/* An accepted socket; takes the fd. */
+int connection_accept(struct connection *c, struct loop *loop, int fd, void (*on_event)(struct connection *)) MUST_USE;
+/* Starts connecting; on_event says how it went (also an immediate refusal comes as an event). `tls` may be NULL (plain); `server_name` is
+ * the host that the certificate must name and the SNI (no SNI for an address), borrowed while the connection lives. -errno. */
+int connection_connect(struct connection *c, struct loop *loop, const struct endpoint *to, struct tls_client *tls,
+                       struct str server_name, void (*on_event)(struct connection *)) MUST_USE;
+/* > 0 bytes; 0: the peer has ended cleanly (TLS: close_notify); -EAGAIN: later; else broken (-EPROTO for a TLS stream cut without
+ * close_notify). */
+ssize_t connection_read(struct connection *c, void *at, size_t n) MUST_USE;
+/* Bytes taken (possibly fewer), -EAGAIN, or broken. */
+ssize_t connection_write(struct connection *c, const struct iovec *pieces, int n) MUST_USE;
+void connection_end_write(struct connection *c); /* FIN (and close_notify): no more bytes from us */
+/* Is an idle connection still good for reuse: nothing to read, no FIN? One non-blocking look. */
+bool connection_is_quiet(struct connection *c);
+void connection_close(struct connection *c);  /* fine when closed; no more events */
+void connection_reset(struct connection *c);  /* close with RST: the peer must not take what it has for complete */

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+#include "base/cidr.h"
+#include "http/head.h"
+#include "http/problem.h"
+#include "io/endpoint.h"
+#include "io/loop.h"
+
+/* The server side of HTTP/1.1: one listening socket per worker, its client connections, one request at a time on each (pipelined ones
+ * wait their turn, in order). Requests are parsed strictly; bodies stream both ways with back-pressure.
+ *
+ * The gateway fills in the events. No function here raises an event synchronously: events come from the loop. */
+struct front;
+struct client;
+
+struct front_limits {
+    struct head_limits head;
+    int64_t head_ns;      /* whole head, from its first byte; default 15 s */
+    int64_t idle_ns;      /* between requests; default 75 s */
+    int64_t body_ns;      /* between two reads of a request body; default 30 s */
+    int64_t write_ns;     /* an answer's bytes that the client does not take; default 60 s */
+    int64_t linger_ns;    /* after an early answer, reading on before the close; default 2 s and at most 1 MiB */
+    uint32_t n_connections;        /* of this worker; default 16,384 */
+    uint32_t n_connections_per_ip; /* peers; 0: no limit. Default 0 (behind a proxy the peer is the proxy) */
+};
+#define FRONT_LIMITS_DEFAULT                                                                                   \
+    ((struct front_limits){HEAD_LIMITS_DEFAULT, 15 * NS_PER_S, 75 * NS_PER_S, 30 * NS_PER_S, 60 * NS_PER_S,    \
+                           2 * NS_PER_S, 16384, 0})
+
+struct front_events {
+    /* A request's head is complete: client_head. The client waits until it is answered. */
+    void (*on_request)(void *arg, struct client *client);
+    /* What came is no request (problem and a constant reason, e.g. BAD_REQUEST, REQUEST_TIMEOUT, OVERLOADED): answer it, the connection
+     * closes after that. client_head may be incomplete: only client_peer is of use. */
+    void (*on_malformed)(void *arg, struct client *client, enum problem problem, const char *reason);
+    /* More of the request's body can be read (or its end, or its failure). Only after client_read_body said WAIT. */
+    void (*on_body)(void *arg, struct client *client);
+    /* More of the answer can be written. Only after client_write took less than it was given. */
+    void (*on_writable)(void *arg, struct client *client);
+    /* The answer has been handed to the socket whole; the exchange is over. */
+    void (*on_done)(void *arg, struct client *client);
+    /* The client left, broke, or was too slow, while its request was open: the exchange is over, `client` is dead after this. */
+    void (*on_gone)(void *arg, struct client *client, const char *reason);
+};
+
+/* Takes the listening fd. NULL, errno set. */
+struct front *front_new(struct loop *loop, int listen_fd, const struct front_limits *limits, const struct front_events *events,
+                        void *arg) MUST_USE;
+void front_free(struct front *front); /* takes NULL; cuts what is open without events */
+/* From now on answers say Connection: close; idle connections are closed once they had their chance; accepting goes on. */
+void front_drain(struct front *front);
+/* Accept what is queued, then stop listening. */
+void front_stop_listening(struct front *front);
+size_t front_count(const struct front *front);         /* open connections */
+size_t front_count_requests(const struct front *front); /* exchanges open */
+
+void *client_owner(const struct client *client);
+void client_set_owner(struct client *client, void *owner); /* NULL at each on_request */
+const struct head *client_head(const struct client *client); /* lives until on_done / on_gone */
+struct ip client_peer(const struct client *client); /* :: for a unix socket */
+uint64_t client_bytes_received(const struct client *client); /* of this request's body, decoded */
+uint64_t client_bytes_sent(const struct client *client);     /* of this answer's body */
+
+/* Request body. The first call that has to wait sends 100 Continue when the client expects it. */
+enum client_body {
+    CLIENT_BODY_DATA, /* *data is borrowed until client_consume_body */
+    CLIENT_BODY_WAIT, /* on_body will come */
+    CLIENT_BODY_END,
+    CLIENT_BODY_BAD,  /* malformed framing: 400, close */
+    CLIENT_BODY_LATE, /* too slow: 408, close */
+};
+enum client_body client_read_body(struct client *client, struct str *data) MUST_USE;
+void client_consume_body(struct client *client, size_t n);
+
+/* The answer. `fields` are complete lines with CRLF, without the empty line; the front adds the status line, Connection, Content-Length
+ * or Transfer-Encoding (for FRAMING_NONE neither; FRAMING_CHUNKED becomes close-delimited for HTTP/1.0) and Date when
+ * `fields` has none. A fresh interim answer can not be sent. -ENOMEM. */
+int client_start_answer(struct client *client, int status, struct str reason, struct str fields, enum framing framing,
+                        uint64_t body_bytes) MUST_USE;
+bool client_answer_started(const struct client *client);
+size_t client_write(struct client *client, struct str data); /* how much was taken */
+void client_end_answer(struct client *client);    /* on_done follows */
+void client_close_after(struct client *client);   /* before client_start_answer: do not keep alive */
+void client_cut(struct client *client);           /* the answer is broken off: RST; no event follows, `client` is dead at once */

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+#include "base/clock.h"
+#include "base/result.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One thread's event loop: epoll (edge-triggered), a timer wheel, deferred calls, and a mailbox that other threads may post to.
+ * One turn: read the clocks, timers that are due, events, mail, deferred calls; then wait. Everything but loop_post and
+ * loop_stop belongs to the loop's thread. */
+struct loop;
+
+struct loop *loop_new(void) MUST_USE; /* NULL, errno set */
+void loop_free(struct loop *loop);    /* takes NULL; nothing may be watched any more */
+/* Until loop_stop. */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop); /* from any thread */
+/* The clocks as they were read at this turn's start. */
+const struct now *loop_now(const struct loop *loop);
+
+/* A file descriptor's readiness. Embedded in its owner. Registered once for everything (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET), or
+ * level-triggered for reading only (listeners). After loop_unwatch no call comes any more, also not from the current turn. */
+struct watch {
+    void (*on_ready)(struct watch *watch, uint32_t ready); /* ready: EPOLL* bits */
+    int fd;
+    bool is_watched;
+};
+int loop_watch(struct loop *loop, struct watch *watch, int fd, void (*on_ready)(struct watch *, uint32_t)) MUST_USE;
+int loop_watch_level(struct loop *loop, struct watch *watch, int fd, void (*on_ready)(struct watch *, uint32_t)) MUST_USE;
+void loop_unwatch(struct loop *loop, struct watch *watch); /* fine when not watched; before close() */
+
+/* A deadline. Embedded in its owner; all zeros is idle. Never early, late by at most a wheel tick (some ms). Setting is O(1). */
+struct timer {
+    struct timer *next, *previous; /* the wheel's */
+    int64_t due_ns;
+    void (*on_due)(struct timer *timer);
+};
+void loop_timer_set(struct loop *loop, struct timer *timer, int64_t due_mono_ns, void (*on_due)(struct timer *)); /* moves it when set */
+void loop_timer_clear(struct loop *loop, struct timer *timer); /* fine when idle */
+static inline bool timer_is_set(const struct timer *timer) { return timer->next != NULL; }
+
+/* A call at the end of this turn (never from inside loop_defer). Embedded; all zeros is idle; deferring twice calls once. */
+struct deferred {
+    struct deferred *next, *previous;
+    void (*call)(struct deferred *deferred);
+};
+void loop_defer(struct loop *loop, struct deferred *deferred, void (*call)(struct deferred *));
+void loop_defer_cancel(struct loop *loop, struct deferred *deferred);
+
+/* Run call(arg) on the loop's thread. From any thread; -ENOMEM. Mail still unread at loop_free is dropped. */
+int loop_post(struct loop *loop, void (*call)(void *arg), void *arg) MUST_USE;
+
+#define CONTAINER_OF(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
