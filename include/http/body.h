@@ -4,13 +4,16 @@
 #include "http/head.h"
 
 /* The framing of bodies (RFC 9112 6, 7.1), both ways, without buffering: the reader is given bytes and says which of
- * them are data; extensions and trailers are dropped. */
+ * them are data; extensions and trailers are dropped, yet must be well formed. */
+
+#define BODY_LINE_BYTES_MAX 4096         /* a chunk's size with its extensions */
+#define BODY_TRAILER_BYTES_MAX (16 * 1024) /* all trailer lines together */
 
 enum body_verdict {
     BODY_MORE, /* all the bytes were used and the body goes on */
     BODY_DATA, /* *data is a run of the body; call again with the rest */
     BODY_DONE, /* the body has ended; bytes beyond it were not used */
-    BODY_BAD,  /* chunk framing is malformed */
+    BODY_BAD,  /* chunk framing is malformed or too long; stays so */
 };
 
 struct body_reader {
