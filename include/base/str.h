@@ -19,7 +19,7 @@ struct str {
 
 static inline struct str str_of(const char *text) { return (struct str){text, text ? strlen(text) : 0}; }
 static inline bool str_eq(struct str a, struct str b) { return a.n == b.n && (a.n == 0 || memcmp(a.at, b.at, a.n) == 0); }
-static inline struct str str_skip(struct str s, size_t n) { return (struct str){s.at + n, s.n - n}; } /* n <= s.n */
+static inline struct str str_skip(struct str s, size_t n) { return n ? (struct str){s.at + n, s.n - n} : s; } /* n <= s.n */
 static inline struct str str_first(struct str s, size_t n) { return (struct str){s.at, n < s.n ? n : s.n}; }
 
 /* ASCII case only; no locale. */

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* A queue of bytes in one piece of memory:
+ *
+ *   at [ consumed | the bytes ...... | room ]
+ *      0          head               tail   size */
+#include "base/buffer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SMALLEST_BYTES = 256 };
+
+static void compact(struct buffer *b) {
+    size_t length = buffer_length(b);
+    if (b->head > 0 && length > 0)
+        memmove(b->at, b->at + b->head, length);
+    b->head = 0;
+    b->tail = length;
+}
+
+static int grow(struct buffer *b, size_t needed) {
+    size_t size = b->size ? b->size : SMALLEST_BYTES;
+    while (size < needed)
+        size *= 2;
+    char *at = realloc(b->at, size);
+    if (!at)
+        return -ENOMEM;
+    b->at = at;
+    b->size = size;
+    return 0;
+}
+
+int buffer_reserve(struct buffer *b, size_t bytes, char **room) {
+    assert(b->head <= b->tail && b->tail <= b->size);
+    size_t length = buffer_length(b);
+    if (bytes > SIZE_MAX / 4 || length > SIZE_MAX / 4)
+        return -ENOMEM;
+    if (!b->at || b->size - b->tail < bytes) {
+        compact(b);
+        if (!b->at || b->size - length < bytes)
+            TRY(grow(b, length + bytes));
+    }
+    *room = b->at + b->tail;
+    return 0;
+}
+
+void buffer_commit(struct buffer *b, size_t bytes) {
+    assert(bytes <= b->size - b->tail);
+    b->tail += bytes;
+}
+
+void buffer_consume(struct buffer *b, size_t bytes) {
+    assert(bytes <= buffer_length(b));
+    b->head += bytes;
+    if (b->head == b->tail)
+        buffer_clear(b);
+}
+
+void buffer_clear(struct buffer *b) { b->head = b->tail = 0; }
+
+void buffer_release(struct buffer *b) {
+    free(b->at);
+    *b = (struct buffer){0};
+}
+
+int buffer_append(struct buffer *b, struct str s) {
+    char *room;
+    if (s.n == 0)
+        return 0;
+    TRY(buffer_reserve(b, s.n, &room));
+    memcpy(room, s.at, s.n);
+    b->tail += s.n;
+    return 0;
+}
+
+int buffer_append_byte(struct buffer *b, char byte) {
+    char *room;
+    TRY(buffer_reserve(b, 1, &room));
+    *room = byte;
+    b->tail++;
+    return 0;
+}
+
+int buffer_printf(struct buffer *b, const char *format, ...) {
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    char *room;
+    int result = n < 0 ? -EINVAL : buffer_reserve(b, (size_t)n + 1, &room);
+    if (result == 0) {
+        vsnprintf(room, (size_t)n + 1, format, again);
+        b->tail += (size_t)n;
+    }
+    va_end(again);
+    return result;
+}
+
+int buffer_append_u64(struct buffer *b, uint64_t value) {
+    char digits[20]; /* of 2^64 - 1 */
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    return buffer_append(b, (struct str){digits + at, sizeof(digits) - at});
+}
