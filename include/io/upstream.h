@@ -3,6 +3,7 @@
 #include "http/head.h"
 #include "io/connection.h"
 #include "io/resolver.h"
+#include "settings/settings.h"
 
 /* The client side of HTTP/1.1: a pool of kept-alive connections per worker and origin. Bodies stream both ways with back-pressure.
  *
@@ -14,16 +15,6 @@
  * No function here raises an event synchronously: events come from the loop. */
 struct upstream_pool;
 struct upstream_call;
-
-struct origin {
-    bool is_tls;
-    struct str host;        /* name or address without brackets; the path of a unix socket */
-    uint16_t port;          /* 0: unix socket */
-    struct str host_header; /* "abc.supabase.co", with the port unless it is the scheme's own */
-    struct str base_path;   /* of the URL, without a slash at the end; often empty */
-};
-/* http://, https://, unix:/path. Points into `url`; false (why) when malformed, with user info, query or fragment. */
-bool origin_parse(struct str url, struct origin *origin, char why[160]) MUST_USE;
 
 struct upstream_limits {
     uint32_t n_idle;    /* kept per origin; default 64 */
