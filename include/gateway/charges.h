@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+#include "gateway/exchange.h"
+
+/* Which limits does this request meet, and under which keys? Fills x->charges. A session refresh meets only the refresh limit; service callers
+ * only limits for everyone. */
+void charges_find(struct exchange *x);
+/* Is this the session refresh, whose refusal by 4xx would sign the user out? */
+bool charges_is_refresh(const struct exchange *x);

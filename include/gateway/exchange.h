@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+#include "auth/access.h"
+#include "gateway/gateway.h"
+#include "limit/limiter.h"
+
+/* One request from its head to its last byte: everything that is known of it. Its arena is its lifetime. */
+struct exchange {
+    struct gateway *gateway;
+    struct settings *settings; /* one reference: a reload does not change a request under way */
+    struct client *client;
+    struct upstream_call *call; /* NULL: not forwarded (yet, or any more) */
+    struct exchange *next, *previous; /* among the gateway's open ones */
+    struct arena arena;
+    size_t step; /* of the pipeline */
+
+    /* route */
+    struct target target;
+    enum method method;
+    struct str host; /* Host, or absolute-form's authority */
+    struct ip client_ip;
+    bool is_https;      /* as the trusted proxy says */
+    size_t route_index; /* SIZE_MAX: none */
+    const struct route *route;
+    unsigned allowed_methods;
+
+    /* authenticate, authorize */
+    struct credentials credentials;
+    struct caller caller;
+    bool waits_for_keys, asked_for_keys;
+
+    /* limit */
+    struct limit_charge charges[LIMITER_CHARGES_MAX];
+    size_t n_charges;
+    struct limit_outcome outcome;
+
+    /* answer */
+    enum problem problem; /* of our own answer; PROBLEM_NONE: somebody else's, or a good one */
+    const char *reason;   /* constant: why, for the log and the caller */
+    int status;           /* 0: none was given */
+    bool is_answered;     /* the answer's head was handed to the front */
+    bool is_cut;          /* the answer could not be completed */
+    bool is_abandoned;    /* the client left first */
+
+    /* relay */
+    bool request_body_ended;
+    uint64_t request_body_bytes;
+
+    char id[65];          /* x-request-id */
+    char traceparent[56]; /* made here when the client sent none that is valid; empty otherwise */
+    int64_t started_ns, upstream_started_ns, upstream_head_ns; /* monotonic; 0: not yet */
+};
+
+struct exchange *exchange_new(struct gateway *gateway, struct client *client) MUST_USE; /* NULL when memory is out */
+/* Logs, counts, lets go of the upstream and of everything else. Once, at the end. */
+void exchange_finish(struct exchange *x);
+
+struct fields exchange_fields(const struct exchange *x);
+const struct now *exchange_now(const struct exchange *x);
+const struct gateway_parts *exchange_parts(const struct exchange *x);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+#include "base/buffer.h"
+#include "http/problem.h"
+#include "settings/settings.h"
+
+/* What the gateway counts, per worker without locks, and its Prometheus text. Labels are bounded: route, status class, verdict, issuer,
+ * policy; never subjects, addresses or paths. */
+struct metrics;
+
+struct metrics *metrics_new(const struct settings *settings, size_t n_workers) MUST_USE; /* NULL when memory is out */
+void metrics_free(struct metrics *metrics); /* takes NULL */
+
+/* One finished exchange. */
+struct metrics_request {
+    size_t route; /* SIZE_MAX: none matched */
+    int status;   /* 0: the client left before an answer */
+    enum problem problem;
+    int64_t duration_ns;
+    int64_t upstream_ns; /* to its head; -1: none */
+    uint64_t bytes_in, bytes_out;
+};
+void metrics_count_request(struct metrics *metrics, size_t worker, const struct metrics_request *request);
+void metrics_count_token(struct metrics *metrics, size_t worker, size_t issuer, enum token_verdict verdict, bool cache_hit);
+void metrics_count_limit(struct metrics *metrics, size_t worker, const struct limit_policy *policy, bool refused);
+
+/* Things that stand at a value; each worker sets its own, the reader sums. */
+enum metrics_gauge {
+    GAUGE_CONNECTIONS,
+    GAUGE_REQUESTS,
+    GAUGE_UPSTREAM_OPEN,
+    GAUGE_UPSTREAM_IDLE,
+    GAUGE_CACHED_TOKENS,
+    GAUGE_CACHED_TOKEN_BYTES,
+    GAUGE_UPSTREAM_CONNECTS,
+    GAUGE_UPSTREAM_REUSES,
+    GAUGE_UPSTREAM_RETRIES,
+    GAUGE_COUNT,
+};
+void metrics_set(struct metrics *metrics, size_t worker, enum metrics_gauge gauge, int64_t value);
+
+/* Prometheus text format 0.0.4 of everything counted here. From any thread. */
+int metrics_render(const struct metrics *metrics, struct buffer *out) MUST_USE;

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+#include "gateway/exchange.h"
+
+/* Two pumps between client and upstream, each as fast as its slower side, in bounded memory. */
+void relay_request_body(struct exchange *x); /* client -> upstream, as far as it goes now */
+void relay_answer_head(struct exchange *x);  /* the upstream's head has come: ours goes out */
+void relay_answer_body(struct exchange *x);  /* upstream -> client, as far as it goes now */
+void relay_failed(struct exchange *x, enum upstream_failure failure, const char *reason);
