@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/* Lines are made where the event happens and written by a thread of their own:
+ *
+ *   log_fields (any thread) --copy--> [ ring, 1 MiB ] --write--> stdout
+ *                 full: dropped, counted                 may block, nobody waits
+ *
+ * The writer is woken when it sleeps, and naps after it has written: under load lines are taken in batches, and a
+ * request pays for a copy, not for a system call. */
+#include "base/log.h"
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/json.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+enum { RING_BYTES = 1 << 20, NAP_MS = 5, STOP_WAIT_MS = 1000 };
+
+static struct {
+    _Atomic int lowest;
+    _Atomic bool is_json;
+    int fd; /* before the first log_start: stderr, for a tool's stdout is its answer */
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t wake;  /* to the writer */
+    pthread_cond_t ended; /* from the writer */
+    pthread_t writer;
+    bool has_writer, is_asleep, is_stopping;
+    size_t head, length; /* in the ring */
+    uint64_t dropped, dropped_reported;
+    char ring[RING_BYTES];
+} sink = {
+    .lowest = LEVEL_INFO,
+    .fd = STDERR_FILENO,
+    .lock = PTHREAD_MUTEX_INITIALIZER,
+    .wake = PTHREAD_COND_INITIALIZER,
+    .ended = PTHREAD_COND_INITIALIZER,
+};
+
+static const char *const LEVELS[] = {
+    [LEVEL_ERROR] = "error", [LEVEL_WARN] = "warn", [LEVEL_INFO] = "info", [LEVEL_DEBUG] = "debug"};
+
+/* ---- making a line ---- */
+
+static int put_real(struct buffer *out, double value) {
+    /* JSON has no infinities and no NaN. */
+    return isfinite(value) ? buffer_printf(out, "%.9g", value) : buffer_append(out, STR("null"));
+}
+
+static bool reads_bare(struct str s) {
+    for (size_t i = 0; i < s.n; i++)
+        if (s.at[i] <= ' ' || s.at[i] > '~' || s.at[i] == '"' || s.at[i] == '\\')
+            return false;
+    return s.n > 0;
+}
+
+/* A value's own bytes never reach a terminal unless they are harmless there. */
+static int put_str(struct buffer *out, struct str s, bool as_json) {
+    return !as_json && reads_bare(s) ? buffer_append(out, s) : put_json_string(out, s);
+}
+
+static int put_value(struct buffer *out, const struct log_field *field, bool as_json) {
+    switch (field->kind) {
+    case LOG_FIELD_STR:
+        return put_str(out, field->text, as_json);
+    case LOG_FIELD_INT:
+        return buffer_printf(out, "%" PRId64, field->number);
+    case LOG_FIELD_REAL:
+        return put_real(out, field->real);
+    case LOG_FIELD_BOOL:
+        return buffer_append(out, field->number ? STR("true") : STR("false"));
+    }
+    return -EINVAL;
+}
+
+static int put_json_line(struct buffer *out, const char *time, enum log_level level,
+                         const char *text, const struct log_field *fields, size_t n) {
+    TRY(buffer_append(out, STR("{\"time\":\"")));
+    TRY(buffer_append(out, str_of(time)));
+    TRY(buffer_append(out, STR("\",\"level\":\"")));
+    TRY(buffer_append(out, str_of(LEVELS[level])));
+    TRY(buffer_append(out, STR("\",\"event\":")));
+    TRY(put_json_string(out, str_of(text)));
+    for (size_t i = 0; i < n; i++) {
+        TRY(buffer_append(out, STR(",\"")));
+        TRY(buffer_append(out, str_of(fields[i].name)));
+        TRY(buffer_append(out, STR("\":")));
+        TRY(put_value(out, &fields[i], true));
+    }
+    return buffer_append(out, STR("}\n"));
+}
+
+static int put_text_line(struct buffer *out, const char *time, enum log_level level,
+                         const char *text, const struct log_field *fields, size_t n) {
+    TRY(buffer_printf(out, "%.12s %-5s %s", time + strlen("2026-11-23T"), LEVELS[level], text));
+    for (size_t i = 0; i < n; i++) {
+        TRY(buffer_printf(out, "%s%s=", i ? " " : "  ", fields[i].name));
+        TRY(put_value(out, &fields[i], false));
+    }
+    return buffer_append_byte(out, '\n');
+}
+
+static int put_line(struct buffer *out, enum log_level level, const char *text,
+                    const struct log_field *fields, size_t n) {
+    char time[25], *room;
+    clock_rfc3339(clock_now().wall_ns, time);
+    TRY(buffer_reserve(out, 1000, &room));
+    bool as_json = atomic_load_explicit(&sink.is_json, memory_order_relaxed);
+    return as_json ? put_json_line(out, time, level, text, fields, n)
+                   : put_text_line(out, time, level, text, fields, n);
+}
+
+/* ---- writing it ---- */
+
+/* False when the other end is gone or broken: there is nobody left to tell. */
+static bool write_all(int fd, struct str bytes) {
+    while (bytes.n > 0) {
+        ssize_t n = write(fd, bytes.at, bytes.n);
+        if (n >= 0) {
+            bytes = str_skip(bytes, (size_t)n);
+            continue;
+        }
+        /* stdout may share its non-blocking file description with others. */
+        struct pollfd writable = {.fd = fd, .events = POLLOUT};
+        if (errno == EAGAIN)
+            poll(&writable, 1, -1);
+        else if (errno != EINTR)
+            return false;
+    }
+    return true;
+}
+
+static void drop_line(void) {
+    pthread_mutex_lock(&sink.lock);
+    sink.dropped++;
+    pthread_mutex_unlock(&sink.lock);
+}
+
+static void copy_to_ring(struct str line) {
+    size_t at = (sink.head + sink.length) % RING_BYTES, to_end = RING_BYTES - at;
+    size_t first = line.n < to_end ? line.n : to_end;
+    memcpy(sink.ring + at, line.at, first);
+    memcpy(sink.ring, line.at + first, line.n - first);
+    sink.length += line.n;
+    assert(sink.length <= RING_BYTES);
+}
+
+/* False when there is no writer to take it. A writer that would not stop is stuck in write, and so would its caller be:
+ * then the line is dropped. */
+static bool hand_over(struct str line) {
+    pthread_mutex_lock(&sink.lock);
+    bool has_writer = sink.has_writer;
+    if (has_writer && !sink.is_stopping && line.n <= RING_BYTES - sink.length)
+        copy_to_ring(line);
+    else if (has_writer)
+        sink.dropped++;
+    bool wakes = sink.is_asleep || sink.length >= RING_BYTES / 2;
+    sink.is_asleep = false;
+    pthread_mutex_unlock(&sink.lock);
+    if (wakes)
+        pthread_cond_signal(&sink.wake);
+    return has_writer;
+}
+
+void log_fields(enum log_level level, const char *text, const struct log_field *fields, size_t n) {
+    assert(level <= LEVEL_DEBUG && text);
+    if ((int)level > atomic_load_explicit(&sink.lowest, memory_order_relaxed))
+        return;
+    CLEANUP(buffer_release) struct buffer line = {0};
+    if (put_line(&line, level, text, fields, n) < 0)
+        drop_line();
+    else if (!hand_over(buffer_bytes(&line)) && !write_all(sink.fd, buffer_bytes(&line)))
+        drop_line();
+}
+
+uint64_t log_dropped(void) {
+    pthread_mutex_lock(&sink.lock);
+    uint64_t dropped = sink.dropped;
+    pthread_mutex_unlock(&sink.lock);
+    return dropped;
+}
+
+/* ---- the writer ---- */
+
+static bool wait_until(pthread_cond_t *condition, const struct timespec *until) {
+    return pthread_cond_clockwait(condition, &sink.lock, CLOCK_MONOTONIC, until) == 0;
+}
+
+static struct timespec in_ms(int64_t ms) {
+    int64_t at_ns = clock_now().mono_ns + ms * NS_PER_MS;
+    return (struct timespec){.tv_sec = at_ns / NS_PER_S, .tv_nsec = at_ns % NS_PER_S};
+}
+
+/* This and the next are called and left with the lock held, and write without it. The bytes stay in the ring until they
+ * are out, so a writer that blocks makes the ring run full, and lines drop. */
+static void write_ring(void) {
+    while (sink.length > 0) {
+        size_t to_end = RING_BYTES - sink.head;
+        size_t n = sink.length < to_end ? sink.length : to_end;
+        struct str bytes = {sink.ring + sink.head, n};
+        pthread_mutex_unlock(&sink.lock);
+        (void)write_all(sink.fd, bytes);
+        pthread_mutex_lock(&sink.lock);
+        sink.head = (sink.head + n) % RING_BYTES;
+        sink.length -= n;
+    }
+}
+
+static void report_dropped(void) {
+    uint64_t lines = sink.dropped - sink.dropped_reported;
+    if (lines == 0)
+        return;
+    sink.dropped_reported = sink.dropped;
+    pthread_mutex_unlock(&sink.lock);
+    CLEANUP(buffer_release) struct buffer line = {0};
+    if (put_line(&line, LEVEL_WARN, "log lines dropped", &F_INT("lines", lines), 1) == 0)
+        (void)write_all(sink.fd, buffer_bytes(&line));
+    pthread_mutex_lock(&sink.lock);
+}
+
+static void sleep_until_needed(void) {
+    sink.is_asleep = sink.length == 0;
+    while (sink.is_asleep && !sink.is_stopping)
+        pthread_cond_wait(&sink.wake, &sink.lock);
+    sink.is_asleep = false;
+}
+
+static void nap(void) {
+    struct timespec until = in_ms(NAP_MS);
+    while (!sink.is_stopping && sink.length < RING_BYTES / 2 && wait_until(&sink.wake, &until))
+        continue;
+}
+
+static void *write_lines(void *unused) {
+    pthread_mutex_lock(&sink.lock);
+    while (!sink.is_stopping || sink.length > 0) {
+        sleep_until_needed();
+        write_ring();
+        report_dropped();
+        nap();
+    }
+    sink.has_writer = false;
+    pthread_cond_signal(&sink.ended);
+    pthread_mutex_unlock(&sink.lock);
+    return unused;
+}
+
+/* Signals are for the threads that wait for them; and a reader that went away is an EPIPE here, not an end. */
+static int start_writer(void) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int result = pthread_create(&sink.writer, NULL, write_lines, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -result;
+}
+
+int log_start(enum log_format format, enum log_level lowest) {
+    pthread_mutex_lock(&sink.lock);
+    int result = -EBUSY;
+    if (!sink.has_writer) {
+        sink.fd = STDOUT_FILENO;
+        sink.is_stopping = false;
+        atomic_store(&sink.lowest, lowest);
+        atomic_store(&sink.is_json, format == LOG_JSON || (format == LOG_AUTO && !isatty(sink.fd)));
+        result = start_writer();
+        sink.has_writer = result == 0;
+    }
+    pthread_mutex_unlock(&sink.lock);
+    return result;
+}
+
+void log_stop(void) {
+    struct timespec until = in_ms(STOP_WAIT_MS);
+    pthread_mutex_lock(&sink.lock);
+    if (!sink.has_writer || sink.is_stopping) {
+        pthread_mutex_unlock(&sink.lock);
+        return;
+    }
+    sink.is_stopping = true;
+    pthread_cond_signal(&sink.wake);
+    while (sink.has_writer && wait_until(&sink.ended, &until))
+        continue;
+    bool has_ended = !sink.has_writer;
+    pthread_mutex_unlock(&sink.lock);
+    if (has_ended)
+        pthread_join(sink.writer, NULL);
+    else
+        pthread_detach(sink.writer);
+}
