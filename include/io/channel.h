@@ -13,15 +13,17 @@
 struct channel {
     struct connection connection;
     struct buffer in, out;
+    size_t in_data;          /* bytes at the front of `in` that are body, lent out by channel_read_body */
     struct body_reader reader;
     enum framing out_framing;
     uint64_t out_left;       /* FRAMING_LENGTH */
     bool in_ended;           /* the peer has ended its stream cleanly */
     int broken;              /* 0, or the negative errno that ended the connection */
-    uint64_t bytes_received, bytes_sent;
+    uint64_t n_read;         /* bytes that the connection gave, ever */
+    uint64_t bytes_received, bytes_sent; /* of the body that was started last, without its framing */
 };
 
-void channel_init(struct channel *ch);
+void channel_init(struct channel *ch); /* then connection_accept or connection_connect */
 void channel_fini(struct channel *ch); /* closes, frees the buffers */
 
 /* Read once into `in` (at most CHANNEL_READ_BYTES, and never beyond `limit` bytes waiting there). 1: something came or the
