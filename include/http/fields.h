@@ -52,11 +52,13 @@ size_t fields_count(struct fields fields, enum field_id id);
 /* Does any field with this id list the token (comma separated, any case; RFC 9110 5.6.1)? */
 bool fields_list_has(struct fields fields, enum field_id id, struct str token);
 
-/* Hop by hop (RFC 9110 7.6.1): Connection, Keep-Alive, Proxy-*, TE, Trailer, Transfer-Encoding, Upgrade, Content-Length
- * and Expect (both written anew), and every name that a Connection field of `fields` lists. */
+/* Hop by hop (RFC 9110 7.6.1): Connection, Keep-Alive, Proxy-Authenticate, -Authorization, -Authentication-Info, -Connection (not
+ * Proxy-Status), TE, Trailer, Transfer-Encoding, Upgrade, Content-Length and Expect (both written anew), underscore twins of the
+ * two lengths, and every name that a Connection field of `fields` lists. */
 bool field_is_hop_by_hop(const struct field *field, struct fields fields);
 /* Names that belong to the gateway and never pass from the client to the upstream: x-jotgate-*, sb-forwarded-for,
- * sb-api-key, forwarded, x-forwarded-*, fly-*, x-api-key, via, x-request-id and their underscore twins. */
+ * sb-api-key, forwarded, x-forwarded-*, fly-*, x-api-key, via, x-request-id and their twins, with '_' or any
+ * other mark where these have '-'. */
 bool field_is_gateway_owned(struct str name);
 /* Names that never pass from the upstream to the client (Fly would obey them): fly-replay*, fly-*. */
 bool field_is_forbidden_in_answer(struct str name);

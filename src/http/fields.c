@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* Names of fields. A name is looked up once, by its length, first and last but one byte, which tell all known names apart:
+ * one slot, one comparison. A name that is added to FIELD_IDS needs its line here (the test finds a missing one, the compiler
+ * two in the same slot: then choose other factors). */
+#include "http/fields.h"
+
+#include "http/octets.h"
+#include <assert.h>
+
+#define SLOT(n, first, last_but_one) (((n) + (first) * 8 + (last_but_one) * 5) & 255)
+
+/* clang-format off */
+static const uint8_t slots[256] = {
+    [SLOT(6, 'a', 'p')] = FIELD_ACCEPT, [SLOT(30, 'a', 'r')] = FIELD_AC_REQUEST_HEADERS,
+    [SLOT(29, 'a', 'o')] = FIELD_AC_REQUEST_METHOD, [SLOT(13, 'a', 'o')] = FIELD_AUTHORIZATION,
+    [SLOT(6, 'a', 'e')] = FIELD_APIKEY, [SLOT(10, 'c', 'o')] = FIELD_CONNECTION,
+    [SLOT(14, 'c', 't')] = FIELD_CONTENT_LENGTH, [SLOT(12, 'c', 'p')] = FIELD_CONTENT_TYPE,
+    [SLOT(4, 'd', 't')] = FIELD_DATE, [SLOT(6, 'e', 'c')] = FIELD_EXPECT,
+    [SLOT(9, 'f', 'e')] = FIELD_FORWARDED, [SLOT(4, 'h', 's')] = FIELD_HOST,
+    [SLOT(10, 'k', 'v')] = FIELD_KEEP_ALIVE, [SLOT(8, 'l', 'o')] = FIELD_LOCATION,
+    [SLOT(6, 'o', 'i')] = FIELD_ORIGIN, [SLOT(18, 'p', 't')] = FIELD_PROXY_AUTHENTICATE,
+    [SLOT(19, 'p', 'o')] = FIELD_PROXY_AUTHORIZATION, [SLOT(16, 'p', 'o')] = FIELD_PROXY_CONNECTION,
+    [SLOT(9, 'r', 'i')] = FIELD_RATELIMIT, [SLOT(16, 'r', 'c')] = FIELD_RATELIMIT_POLICY,
+    [SLOT(11, 'r', 'e')] = FIELD_RETRY_AFTER, [SLOT(10, 's', 'e')] = FIELD_SB_API_KEY,
+    [SLOT(16, 's', 'o')] = FIELD_SB_FORWARDED_FOR, [SLOT(6, 's', 'e')] = FIELD_SERVER,
+    [SLOT(2, 't', 't')] = FIELD_TE, [SLOT(11, 't', 'n')] = FIELD_TRACEPARENT,
+    [SLOT(10, 't', 't')] = FIELD_TRACESTATE, [SLOT(7, 't', 'e')] = FIELD_TRAILER,
+    [SLOT(17, 't', 'n')] = FIELD_TRANSFER_ENCODING, [SLOT(7, 'u', 'd')] = FIELD_UPGRADE,
+    [SLOT(10, 'u', 'n')] = FIELD_USER_AGENT, [SLOT(3, 'v', 'i')] = FIELD_VIA,
+    [SLOT(9, 'x', 'e')] = FIELD_X_API_KEY, [SLOT(15, 'x', 'o')] = FIELD_X_FORWARDED_FOR,
+    [SLOT(16, 'x', 's')] = FIELD_X_FORWARDED_HOST, [SLOT(16, 'x', 'r')] = FIELD_X_FORWARDED_PORT,
+    [SLOT(18, 'x', 'i')] = FIELD_X_FORWARDED_PREFIX, [SLOT(17, 'x', 't')] = FIELD_X_FORWARDED_PROTO,
+    [SLOT(12, 'x', 'i')] = FIELD_X_REQUEST_ID, [SLOT(22, 'x', 'o')] = FIELD_X_SUPABASE_API_VERSION,
+    [SLOT(8, 'x', 'o')] = FIELD_X_REGION, [SLOT(27, 'a', 'i')] = FIELD_AC_ALLOW_ORIGIN,
+    [SLOT(29, 'a', 'r')] = FIELD_AC_EXPOSE_HEADERS, [SLOT(13, 'f', 'i')] = FIELD_FLY_CLIENT_IP,
+    [SLOT(18, 'f', 'r')] = FIELD_FLY_FORWARDED_PORT,
+};
+/* clang-format on */
+
+static const struct str names[FIELD_ID_COUNT] = {
+#define X(id, text) [FIELD_##id] = {text, sizeof(text) - 1},
+    FIELD_IDS(X)
+#undef X
+};
+
+static int lower(char byte) {
+    return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+}
+
+enum field_id field_id_of(struct str name) {
+    if (name.n < 2)
+        return FIELD_OTHER;
+    unsigned slot = SLOT((unsigned)name.n, (unsigned)lower(name.at[0]), (unsigned)lower(name.at[name.n - 2]));
+    enum field_id id = (enum field_id)slots[slot];
+    return id != FIELD_OTHER && str_eq_nocase(name, names[id]) ? id : FIELD_OTHER;
+}
+
+struct str field_name(enum field_id id) {
+    assert(id > FIELD_OTHER && id < FIELD_ID_COUNT);
+    return names[id];
+}
+
+const struct field *fields_find(struct fields fields, enum field_id id) {
+    for (size_t i = 0; i < fields.n; i++)
+        if (fields.list[i].id == id)
+            return &fields.list[i];
+    return NULL;
+}
+
+size_t fields_count(struct fields fields, enum field_id id) {
+    size_t count = 0;
+    for (size_t i = 0; i < fields.n; i++)
+        count += fields.list[i].id == id;
+    return count;
+}
+
+static bool list_has(struct str list, struct str token) {
+    struct str part;
+    while (str_split(&list, ',', &part))
+        if (str_eq_nocase(str_trim(part), token))
+            return true;
+    return false;
+}
+
+bool fields_list_has(struct fields fields, enum field_id id, struct str token) {
+    for (size_t i = 0; i < fields.n; i++)
+        if (fields.list[i].id == id && list_has(fields.list[i].value, token))
+            return true;
+    return false;
+}
+
+/* CGI and its children turn every byte that is no letter or digit into '_', and tell neither of them from '-'. So names are
+ * compared the way the most forgetful upstream would read them. */
+static bool reads_as(struct str name, struct str known, bool as_prefix) {
+    if (name.n < known.n || (!as_prefix && name.n != known.n))
+        return false;
+    for (size_t i = 0; i < known.n; i++) {
+        int byte = octet_is(name.at[i], OCTET_ALNUM) ? lower(name.at[i]) : '-';
+        if (byte != known.at[i])
+            return false;
+    }
+    return true;
+}
+
+struct owned_name {
+    struct str name;
+    bool is_prefix;
+};
+
+static bool is_listed(struct str name, const struct owned_name *list, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (reads_as(name, list[i].name, list[i].is_prefix))
+            return true;
+    return false;
+}
+
+#define NAME(text) {{text, sizeof(text) - 1}, false}
+#define PREFIX(text) {{text, sizeof(text) - 1}, true}
+
+bool field_is_hop_by_hop(const struct field *field, struct fields fields) {
+    static const struct owned_name twins[] = {NAME("content-length"), NAME("transfer-encoding"), NAME("proxy-authentication-info")};
+    switch ((int)field->id) {
+    case FIELD_CONNECTION:
+    case FIELD_CONTENT_LENGTH:
+    case FIELD_EXPECT:
+    case FIELD_KEEP_ALIVE:
+    case FIELD_PROXY_AUTHENTICATE:
+    case FIELD_PROXY_AUTHORIZATION:
+    case FIELD_PROXY_CONNECTION:
+    case FIELD_TE:
+    case FIELD_TRAILER:
+    case FIELD_TRANSFER_ENCODING:
+    case FIELD_UPGRADE:
+        return true;
+    default:
+        return is_listed(field->name, twins, sizeof(twins) / sizeof(twins[0])) ||
+               fields_list_has(fields, FIELD_CONNECTION, field->name);
+    }
+}
+
+bool field_is_gateway_owned(struct str name) {
+    static const struct owned_name owned[] = {
+        PREFIX("x-jotgate-"), PREFIX("x-forwarded-"), PREFIX("fly-"),       NAME("sb-forwarded-for"), NAME("sb-api-key"),
+        NAME("forwarded"),    NAME("x-api-key"),      NAME("x-request-id"), NAME("via"),
+    };
+    return is_listed(name, owned, sizeof(owned) / sizeof(owned[0]));
+}
+
+bool field_is_forbidden_in_answer(struct str name) {
+    static const struct owned_name forbidden[] = {PREFIX("fly-")};
+    return is_listed(name, forbidden, sizeof(forbidden) / sizeof(forbidden[0]));
+}
+
+bool is_token(struct str s) {
+    return s.n > 0 && octets_span(s, OCTET_TOKEN) == s.n;
+}
+
+bool is_field_value(struct str s) {
+    return value_span(s) == s.n;
+}

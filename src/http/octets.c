@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* Classes of bytes as one table of sums (enum octet_class), and runs of them. The two classes that cover long runs, values
+ * and targets, are looked at 16 bytes at a time: a head is mostly values, and each of its bytes must be seen once. */
+#include "http/octets.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* clang-format off */
+const uint8_t octet_classes[256] = {
+/*   0   1   2   3   4   5   6   7   8   9   a   b   c   d   e   f */
+     0,  0,  0,  0,  0,  0,  0,  0,  0,  2,  0,  0,  0,  0,  0,  0, /* 00 */
+     0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0, /* 10 */
+     2,  7,  6,  7,  7,  7,  7,  7,  6,  6,  7,  7,  6, 15,  7,  6, /* 20 */
+    31, 31, 31, 31, 31, 31, 31, 31, 31, 31,  6,  6,  6,  6,  6,  6, /* 30 */
+     6, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, /* 40 */
+    31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31,  6,  6,  6,  7, 15, /* 50 */
+     7, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, /* 60 */
+    31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31,  6,  7,  6,  7,  0, /* 70 */
+     2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2, /* 80 */
+     2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2, /* 90 */
+     2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2, /* a0 */
+     2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2, /* b0 */
+     2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2, /* c0 */
+     2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2, /* d0 */
+     2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2, /* e0 */
+     2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2, /* f0 */
+};
+/* clang-format on */
+
+int hex_digit(char byte) {
+    if (byte >= '0' && byte <= '9')
+        return byte - '0';
+    char lower = (char)(byte | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+size_t octets_span(struct str s, enum octet_class octet_class) {
+    size_t n = 0;
+    while (n < s.n && octet_is(s.at[n], octet_class))
+        n++;
+    return n;
+}
+
+#ifdef __SSE2__
+static __m128i load(const char *at) {
+    return _mm_loadu_si128((const __m128i *)(const void *)at);
+}
+
+/* Bits of the bytes that are no value: controls save HTAB, and DEL. */
+static unsigned not_value(__m128i bytes) {
+    const __m128i last_control = _mm_set1_epi8(0x1f);
+    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes);
+    __m128i tab = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\t'));
+    __m128i del = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(tab, control), del));
+}
+
+/* Bits of the bytes outside 0x21..0x7e. The comparison is signed, so 0x80..0xff are below. */
+static unsigned not_target(__m128i bytes) {
+    __m128i above = _mm_cmpgt_epi8(bytes, _mm_set1_epi8(0x20));
+    __m128i below = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x7f));
+    return 0xffffu & ~(unsigned)_mm_movemask_epi8(_mm_and_si128(above, below));
+}
+
+size_t value_span(struct str s) {
+    size_t n = 0;
+    for (; s.n - n >= 16; n += 16) {
+        unsigned bad = not_value(load(s.at + n));
+        if (bad)
+            return n + (size_t)__builtin_ctz(bad);
+    }
+    return n + octets_span((struct str){s.at + n, s.n - n}, OCTET_VALUE);
+}
+
+size_t target_span(struct str s) {
+    size_t n = 0;
+    for (; s.n - n >= 16; n += 16) {
+        unsigned bad = not_target(load(s.at + n));
+        if (bad)
+            return n + (size_t)__builtin_ctz(bad);
+    }
+    return n + octets_span((struct str){s.at + n, s.n - n}, OCTET_TARGET);
+}
+#else
+size_t value_span(struct str s) {
+    return octets_span(s, OCTET_VALUE);
+}
+size_t target_span(struct str s) {
+    return octets_span(s, OCTET_TARGET);
+}
+#endif
