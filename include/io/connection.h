@@ -2,18 +2,15 @@
 #pragma once
 #include "io/endpoint.h"
 #include "io/loop.h"
+#include "io/tls.h"
 #include <sys/uio.h>
 
-/* A non-blocking byte stream: TCP or unix, plain or TLS (OpenSSL; this is its door for TLS). One thread. Used by the front towards
+/* A non-blocking byte stream: TCP or unix, plain or TLS (io/tls.h). One thread. Used by the front towards
  * clients, by the upstream client and by Redis.
  *
- * Readiness is edge-triggered: an owner reads until -EAGAIN (or leaves can_read set and comes back by itself: that is back-pressure). */
-
-/* What outgoing TLS needs: one SSL_CTX per worker; system trust (SSL_CERT_FILE, SSL_CERT_DIR heeded), TLS 1.2+, chain and host name
- * verified, sessions resumed per server name, ALPN http/1.1. */
-struct tls_client;
-struct tls_client *tls_client_new(char why[160]) MUST_USE;
-void tls_client_free(struct tls_client *tls); /* takes NULL */
+ * Readiness is edge-triggered: an owner reads and writes while can_read and can_write say so (or leaves can_read set and comes back
+ * by itself: that is back-pressure); on_event comes when one of them, peer_left or state has changed. A short read or write
+ * clears the flag without a further system call. */
 
 enum connection_state { CONNECTION_CLOSED, CONNECTION_CONNECTING, CONNECTION_HANDSHAKING, CONNECTION_OPEN, CONNECTION_FAILED };
 
@@ -24,24 +21,21 @@ struct connection {
     enum connection_state state;
     bool can_read, can_write; /* worth trying */
     bool peer_left;           /* FIN, RST or error seen; what was received before can still be read */
-    bool tls_wants_write_to_read, tls_wants_read_to_write;
     int failure;              /* CONNECTION_FAILED: negative errno */
     const char *failure_text; /* constant: "connection refused", "certificate verify failed" ... */
-    void *tls;                /* SSL, or NULL */
-    struct tls_client *tls_client;
-    struct str server_name;
+    struct tls_stream *tls;   /* or NULL */
 };
 
-/* An accepted socket; takes the fd. */
+/* An accepted, non-blocking socket; takes the fd, also when it fails. The first event says whether something is there to read. */
 int connection_accept(struct connection *c, struct loop *loop, int fd, void (*on_event)(struct connection *)) MUST_USE;
 /* Starts connecting; on_event says how it went (also an immediate refusal comes as an event). `tls` may be NULL (plain); `server_name` is
- * the host that the certificate must name and the SNI (no SNI for an address), borrowed while the connection lives. -errno. */
+ * the host that the certificate must name and the SNI (no SNI for an address), borrowed for the call. -errno. */
 int connection_connect(struct connection *c, struct loop *loop, const struct endpoint *to, struct tls_client *tls,
                        struct str server_name, void (*on_event)(struct connection *)) MUST_USE;
 /* > 0 bytes; 0: the peer has ended cleanly (TLS: close_notify); -EAGAIN: later; else broken (-EPROTO for a TLS stream cut without
  * close_notify). */
 ssize_t connection_read(struct connection *c, void *at, size_t n) MUST_USE;
-/* Bytes taken (possibly fewer), -EAGAIN, or broken. */
+/* Bytes taken (possibly fewer), -EAGAIN, or broken. What was not taken must come first in the next call. */
 ssize_t connection_write(struct connection *c, const struct iovec *pieces, int n) MUST_USE;
 void connection_end_write(struct connection *c); /* FIN (and close_notify): no more bytes from us */
 /* Is an idle connection still good for reuse: nothing to read, no FIN? One non-blocking look. */

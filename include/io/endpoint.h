@@ -11,10 +11,17 @@ struct endpoint {
 
 /* "127.0.0.1:8080", "[::]:8080", ":8080" (all addresses), "unix:/path". False when malformed or a name. */
 bool endpoint_parse(struct str text, struct endpoint *endpoint) MUST_USE;
+void endpoint_of_ip(const struct ip *ip, uint16_t port, struct endpoint *endpoint);
+/* False when the path is empty, holds a NUL or is too long for a socket address. */
+bool endpoint_unix(struct str path, struct endpoint *endpoint) MUST_USE;
+/* Where a socket is bound (which port 0 became). -errno. */
+int endpoint_of_socket(int fd, struct endpoint *endpoint) MUST_USE;
 /* The internet address; false for a unix socket. *port may be NULL. */
 bool endpoint_ip(const struct endpoint *endpoint, struct ip *ip, uint16_t *port);
 /* Text for the log; NUL-terminated. */
 void endpoint_text(const struct endpoint *endpoint, char out[128]);
 
-/* A non-blocking listening socket with SO_REUSEPORT (internet), SO_REUSEADDR, CLOEXEC; [::] takes IPv4 too. -errno. */
+/* A non-blocking listening socket with SO_REUSEPORT, TCP_NODELAY (both internet; accepted sockets inherit the latter), SO_REUSEADDR,
+ * CLOEXEC; [::] takes IPv4 too, and is 0.0.0.0 where the kernel has no IPv6. A unix socket's file is replaced when nobody
+ * listens on it. -errno. */
 int endpoint_listen(const struct endpoint *endpoint, int backlog) MUST_USE;

@@ -2,18 +2,19 @@
 #pragma once
 #include "base/clock.h"
 #include "base/result.h"
+#include "io/wheel.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* One thread's event loop: epoll (edge-triggered), a timer wheel, deferred calls, and a mailbox that other threads may post to.
- * One turn: read the clocks, timers that are due, events, mail, deferred calls; then wait. Everything but loop_post and
- * loop_stop belongs to the loop's thread. */
+ * One turn: wait, read the clocks, events and mail, timers that are due, deferred calls. (Events before timers: what came in time
+ * counts as in time, also when we were held up.) Everything but loop_post and loop_stop belongs to the loop's thread. */
 struct loop;
 
 struct loop *loop_new(void) MUST_USE; /* NULL, errno set */
 void loop_free(struct loop *loop);    /* takes NULL; nothing may be watched any more */
-/* Until loop_stop. */
+/* Until loop_stop (one that came before counts). May be called again. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop); /* from any thread */
 /* The clocks as they were read at this turn's start. */
@@ -30,15 +31,9 @@ int loop_watch(struct loop *loop, struct watch *watch, int fd, void (*on_ready)(
 int loop_watch_level(struct loop *loop, struct watch *watch, int fd, void (*on_ready)(struct watch *, uint32_t)) MUST_USE;
 void loop_unwatch(struct loop *loop, struct watch *watch); /* fine when not watched; before close() */
 
-/* A deadline. Embedded in its owner; all zeros is idle. Never early, late by at most a wheel tick (some ms). Setting is O(1). */
-struct timer {
-    struct timer *next, *previous; /* the wheel's */
-    int64_t due_ns;
-    void (*on_due)(struct timer *timer);
-};
+/* Deadlines (struct timer, io/wheel.h): never early, late by at most some ms. A due time that is past comes at the next tick. */
 void loop_timer_set(struct loop *loop, struct timer *timer, int64_t due_mono_ns, void (*on_due)(struct timer *)); /* moves it when set */
 void loop_timer_clear(struct loop *loop, struct timer *timer); /* fine when idle */
-static inline bool timer_is_set(const struct timer *timer) { return timer->next != NULL; }
 
 /* A call at the end of this turn (never from inside loop_defer). Embedded; all zeros is idle; deferring twice calls once. */
 struct deferred {

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: MIT
+"""The process: how it starts, says what is wrong, drains and ends; and the commands beside `run`."""
+import json
+import os
+import re
+import signal
+import tempfile
+import threading
+import unittest
+
+from harness import Gateway, Project, Story, run_program
+from tokens import Key, Secret, b64, shared_key
+from wire import DEADLINE_S, answer_bytes, request_bytes
+
+SETTINGS = {"routes": [{"path": "/open", "access": "open", "upstream": "@PROJECT@", "limits": []}]}
+
+
+class Drain(Story):
+    shared = False
+    settings = SETTINGS
+    shares_threads = True
+
+    def test_requests_in_flight_finish(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.start()
+            go_on = threading.Event()
+
+            def slowly(_request, _wire):
+                go_on.wait(DEADLINE_S)
+                return answer_bytes(200, b"finished")
+
+            self.project.handler = slowly
+            wire = self.wire()
+            wire.send(request_bytes("GET", "/open"))
+            self.project.wait_for_requests(1)
+            self.gateway.signal(number)
+            self.gateway.wait_until(lambda: not self.gateway.speaks("/readyz", self.gateway.admin_port), "/readyz to fail")
+            go_on.set()
+            answer = wire.answer()
+            self.assertEqual((answer.status, answer.body), (200, b"finished"))
+            self.assertEqual(answer.get("connection", "").lower(), "close")
+            self.assertEqual(self.gateway.process.wait(DEADLINE_S), 0)
+
+    def test_what_does_not_finish_is_cut_and_never_looks_whole(self):
+        self.start({"drain": {"delay": "0s", "timeout": "1s"}})
+        hang = threading.Event()
+        self.addCleanup(hang.set)
+
+        def stall(_request, wire):
+            wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+            hang.wait(DEADLINE_S)
+
+        self.project.handler = stall
+        wire = self.wire()
+        wire.send(request_bytes("GET", "/open"))
+        answer = wire.answer(with_body=False)
+        self.gateway.signal(signal.SIGTERM)
+        with self.assertRaises(AssertionError):
+            list(wire.body_pieces(answer))
+        self.assertEqual(self.gateway.process.wait(DEADLINE_S), 0)
+
+    def test_accepting_goes_on_for_the_delay(self):
+        self.start({"drain": {"delay": "3s", "timeout": "3s"}})
+        self.gateway.signal(signal.SIGTERM)
+        self.gateway.wait_until(lambda: self.get("/_jotgate/health").status == 503, "health to fail")
+        answer = self.get("/open")
+        self.assertEqual((answer.status, answer.get("connection").lower()), (200, "close"))
+        self.assertEqual(self.gateway.process.wait(DEADLINE_S), 0)
+
+
+class Start(Story):
+    shared = False
+    settings = SETTINGS
+
+    def test_it_listens_quickly_and_is_small(self):
+        gateway = self.start()
+        self.assertLess(gateway.listening_s, 5)
+        self.assertLess(gateway.memory_bytes(), 200 << 20)
+
+    def test_a_port_that_is_taken(self):
+        first = self.start()
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            text = {"listen": f"127.0.0.1:{first.admin_port}", "admin": "", "supabase": {"url": self.project.url}}
+            file.write(json.dumps(text))
+            file.flush()
+            code, out, err = run_program("run", "-c", file.name)
+        self.assertEqual(code, 3, out + err)
+        self.assertIn(str(first.admin_port), out + err)
+
+    def test_settings_that_cannot_be_read(self):
+        for name, text, place, words in (
+            ("unknown key", "listen: '127.0.0.1:1'\nsupabase: {{ url: 'http://a' }}\nbananas: 1\n", ":3:1", "bananas"),
+            ("twice", "listen: '127.0.0.1:1'\nlisten: '127.0.0.1:2'\n", ":2:1", "listen"),
+            ("not YAML", "listen: [1, 2\nadmin: x: y\n", ":", ""),
+            ("wrong unit", "supabase: {{ url: 'http://a' }}\ndrain: {{ delay: 5 parsecs }}\n", ":2:", "delay"),
+            ("wrong rate", "supabase: {{ url: 'http://a' }}\nlimits: {{ a: {{ key: ip, rate: many, burst: 1 }} }}\n", ":2:", "rate"),
+        ):
+            with self.subTest(name), tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+                file.write(text.format())
+                file.flush()
+                for command in (["run", "-c"], ["check", "-c"]):
+                    code, out, err = run_program(*command, file.name)
+                    self.assertEqual(code, 2, out + err)
+                    self.assertRegex(out + err, re.escape(file.name) + re.escape(place))
+                    self.assertIn(words, out + err)
+
+    def test_secrets_that_are_empty_or_short_refuse_to_start(self):
+        for value in ("", "short", "x" * 31):
+            code, out, err = run_program("check", env={"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_JWT_SECRET": value})
+            self.assertEqual(code, 2, out + err)
+            self.assertIn("SUPABASE_JWT_SECRET", out + err)
+
+    def test_without_a_project_it_says_what_to_set(self):
+        code, out, err = run_program("run")
+        self.assertEqual(code, 2)
+        self.assertIn("SUPABASE_URL", out + err)
+
+    def test_a_bad_reload_keeps_the_old_settings(self):
+        gateway = self.start()
+        with open(gateway.config, "w", encoding="utf-8") as file:
+            file.write("bananas: 1\n")
+        gateway.signal(signal.SIGHUP)
+        gateway.wait_for_log(lambda line: "bananas" in json.dumps(line), "a line that says why")
+        self.assertEqual(self.get("/open").status, 200)
+
+    def test_a_good_reload_takes_effect(self):
+        gateway = self.start()
+        with open(gateway.config, encoding="utf-8") as file:
+            text = file.read()
+        with open(gateway.config, "w", encoding="utf-8") as file:
+            file.write(text.replace("/open", "/moved"))
+        gateway.signal(signal.SIGHUP)
+        gateway.wait_until(lambda: self.get("/moved").status == 200, "the new route")
+        self.assertEqual(self.get("/open").status, 404)
+
+
+class Commands(unittest.TestCase):
+    def ok(self, *arguments, code=0, **more):
+        status, out, err = run_program(*arguments, **more)
+        self.assertEqual(status, code, out + err)
+        return out
+
+    def test_version_and_help(self):
+        self.assertRegex(self.ok("version"), r"jotgate \d+\.\d+\.\d+")
+        text = self.ok("help")
+        for command in ("run", "demo", "check", "verify", "mint", "health"):
+            self.assertIn(command, text)
+            self.assertTrue(self.ok("help", command).strip())
+
+    def test_wrong_usage_is_two(self):
+        for arguments in (["bananas"], ["run", "--bananas"], ["check", "-c"], ["mint"], ["verify"]):
+            self.ok(*arguments, code=2)
+
+    def test_check_shows_the_settings_and_masks_the_secrets(self):
+        secret = "a-very-secret-secret-of-forty-characters"
+        env = {"SUPABASE_URL": "https://abc.supabase.co", "SUPABASE_JWT_SECRET": secret, "SUPABASE_SECRET_KEY": "sb_secret_hidden_hidden"}
+        code, out, err = run_program("check", env=env)
+        self.assertIn(code, (0, 1), out + err)
+        self.assertIn("/rest/v1", out)
+        self.assertNotIn(secret, out + err)
+        self.assertNotIn("hidden_hidden", out + err)
+
+    def test_the_reference_file_is_good(self):
+        path = os.path.join(os.path.dirname(__file__), "..", "..", "config", "jotgate.yaml")
+        code, out, err = run_program("check", "-c", path, env={"SUPABASE_URL": "https://abc.supabase.co"})
+        self.assertIn(code, (0, 1), out + err)
+
+    def test_verify_says_one_line_a_token(self):
+        key = shared_key()
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump({"keys": [key.jwk()]}, file)
+            file.flush()
+            good = key.token({"iss": "i", "aud": "a", "exp": 4000000000, "sub": "s"})
+            options = ["verify", "--jwks", file.name, "--issuer", "i", "--audience", "a"]
+            line = json.loads(self.ok(*options, good))
+            self.assertEqual((line["ok"], line["claims"]["sub"], line["header"]["alg"]), (True, "s", "ES256"))
+            code, out, _ = run_program(*options, "-", stdin=f"{good}\n\nrubbish\n{good[:-4]}AAAA\n{good}")
+            lines = [json.loads(each) for each in out.splitlines()]
+            self.assertEqual([each["ok"] for each in lines], [True, False, False, False, True])
+            self.assertEqual(code, 1)
+            self.assertTrue(all(each["reason"] for each in lines if not each["ok"]))
+
+    def test_verify_below_the_claims(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            secret = Secret("a-shared-secret-of-thirty-two-bytes!")
+            json.dump({"keys": [{"kty": "oct", "kid": "k", "k": b64(secret.secret.encode())}]}, file)
+            file.flush()
+            token = secret.token("not JSON at all", {"kid": "k"})
+            self.assertTrue(json.loads(self.ok("verify", "--jwks", file.name, "--signature-only", token))["ok"])
+
+    def test_mint_makes_tokens_that_verify(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for algorithm in ("ES256", "RS256", "EdDSA", "PS256", "ES384"):
+                private, public = os.path.join(folder, algorithm), os.path.join(folder, algorithm + ".json")
+                with open(public, "w", encoding="utf-8") as file:
+                    file.write(self.ok("mint", "--new-key", private, "--alg", algorithm))
+                tokens = self.ok("mint", "--alg", algorithm, "--key", private, "--sub", "ada", "--count", "3", "--claim", "a=b").split()
+                self.assertEqual(len(set(tokens)) >= 1 and len(tokens), 3)
+                for token in tokens:
+                    line = json.loads(self.ok("verify", "--jwks", public, token))
+                    self.assertEqual((line["ok"], line["claims"]["sub"], line["claims"]["a"]), (True, "ada", "b"))
+
+    def test_mint_with_a_secret_from_the_environment(self):
+        out = self.ok("mint", "--alg", "HS256", "--secret-env", "S", "--sub", "x", env={"S": "s" * 32})
+        self.assertEqual(out.count("."), 2)
+
+    def test_health_asks_a_running_gateway(self):
+        project = Project()
+        self.addCleanup(project.close)
+        gateway = Gateway(project)
+        self.addCleanup(gateway.stop)
+        self.ok("health", env={"PORT": str(gateway.port)})
+
+    def test_the_demo_runs_once(self):
+        out = self.ok("demo", "--once", seconds=60)
+        for status in ("200", "401", "429"):
+            self.assertIn(status, out)
+
+    def test_tokens_signed_elsewhere_and_minted_here_are_alike(self):
+        key = Key("ES256")
+        token = self.ok("mint", "--alg", "ES256", "--key", key.path, "--kid", key.kid, "--sub", "x").strip()
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump({"keys": [key.jwk()]}, file)
+            file.flush()
+            self.assertTrue(json.loads(self.ok("verify", "--jwks", file.name, token))["ok"])
