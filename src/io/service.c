@@ -129,14 +129,17 @@ static void visit_answer(const struct visit *visit, const struct service *servic
     assert(answer->status >= 200 && answer->status <= 599);
 }
 
-/* Fields are put on the wire last first. */
+static bool put_field(struct MHD_Response *response, const char *name, const char *value) {
+    return MHD_add_response_header(response, name, value) == MHD_YES;
+}
+
 static bool put_fields(struct MHD_Response *response, const struct service_answer *answer) {
-    for (size_t i = answer->n_extra; i-- > 0;)
-        if (MHD_add_response_header(response, answer->extra_name[i], answer->extra_value[i]) ==
-            MHD_NO)
+    if (answer->content_type && !put_field(response, "Content-Type", answer->content_type))
+        return false;
+    for (size_t i = 0; i < answer->n_extra; i++)
+        if (!put_field(response, answer->extra_name[i], answer->extra_value[i]))
             return false;
-    return !answer->content_type ||
-           MHD_add_response_header(response, "Content-Type", answer->content_type) == MHD_YES;
+    return true;
 }
 
 static enum MHD_Result send_answer(struct MHD_Connection *connection,
@@ -179,29 +182,29 @@ static enum MHD_Result on_call(void *arg, struct MHD_Connection *connection, con
 
 /* ---- the listener ------------------------------------------------------------------------------------------------- */
 
+static bool set_option(int fd, int level, int option, int value) {
+    return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
+}
+
 /* Not endpoint_listen: with SO_REUSEPORT a second process would share the port instead of finding it taken. */
 static int listen_on(const struct endpoint *listen_at, uint16_t *port) {
-    int family = listen_at->address.ss_family, on = 1, off = 0;
+    int family = listen_at->address.ss_family;
     if (family != AF_INET && family != AF_INET6)
         return -EAFNOSUPPORT;
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    struct sockaddr_storage bound;
-    socklen_t length = sizeof(bound);
-    bool is_bound =
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
-        (family == AF_INET || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) == 0) &&
-        bind(fd, (const struct sockaddr *)&listen_at->address, listen_at->length) == 0 &&
-        listen(fd, BACKLOG) == 0 && getsockname(fd, (struct sockaddr *)&bound, &length) == 0;
-    if (!is_bound) {
+    struct endpoint bound;
+    struct ip ip;
+    if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) ||
+        (family == AF_INET6 && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0)) ||
+        bind(fd, (const void *)&listen_at->address, listen_at->length) < 0 ||
+        listen(fd, BACKLOG) < 0 || endpoint_of_socket(fd, &bound) < 0) {
         int failure = -errno;
         close(fd);
         return failure;
     }
-    *port = ntohs(family == AF_INET ? ((struct sockaddr_in *)&bound)->sin_port
-                                    : ((struct sockaddr_in6 *)&bound)->sin6_port);
-    return fd;
+    return endpoint_ip(&bound, &ip, port) ? fd : -EAFNOSUPPORT;
 }
 
 /* It prints what any stranger can cause. */

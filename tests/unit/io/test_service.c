@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The small server, asked over real sockets. */
-#include "io/service.h"
 #include "base/cleanup.h"
+#include "io/service.h"
 #include "suite.h"
 
 #include <arpa/inet.h>
@@ -30,10 +30,12 @@ struct echo {
 static void note_field(void *arg, struct str name, struct str value) {
     struct echo *echo = arg;
     size_t used = strlen(echo->fields);
-    snprintf(echo->fields + used, sizeof(echo->fields) - used, STR_FMT "=" STR_FMT ";", STR_ARG(name), STR_ARG(value));
+    snprintf(echo->fields + used, sizeof(echo->fields) - used, STR_FMT "=" STR_FMT ";",
+             STR_ARG(name), STR_ARG(value));
 }
 
-static void on_echo(void *arg, const struct service_request *request, struct service_answer *answer) {
+static void on_echo(void *arg, const struct service_request *request,
+                    struct service_answer *answer) {
     struct echo *echo = arg;
     echo->n_calls++;
     echo->fields[0] = 0;
@@ -44,8 +46,9 @@ static void on_echo(void *arg, const struct service_request *request, struct ser
     service_answer_field(answer, "X-Second", "2");
     if (service_field(request, "x-ask").at)
         service_answer_field(answer, "X-Asked", "yes");
-    ck_assert_int_eq(buffer_printf(&answer->body, STR_FMT " " STR_FMT " ?" STR_FMT " %zu", STR_ARG(request->method),
-                                   STR_ARG(request->path), STR_ARG(request->query), request->body.n),
+    ck_assert_int_eq(buffer_printf(&answer->body, STR_FMT " " STR_FMT " ?" STR_FMT " %zu",
+                                   STR_ARG(request->method), STR_ARG(request->path),
+                                   STR_ARG(request->query), request->body.n),
                      0);
 }
 
@@ -85,7 +88,8 @@ static char *get(int fd) {
     static char answer[8192];
     size_t used = 0;
     ssize_t n;
-    while (used < sizeof(answer) - 1 && (n = recv(fd, answer + used, sizeof(answer) - 1 - used, 0)) > 0)
+    while (used < sizeof(answer) - 1 &&
+           (n = recv(fd, answer + used, sizeof(answer) - 1 - used, 0)) > 0)
         used += (size_t)n;
     answer[used] = 0;
     close(fd);
@@ -114,7 +118,8 @@ END_TEST
 START_TEST(fields_of_the_answer_keep_their_order) {
     begin();
     char *answer = ask("GET /" TAIL "\r\n");
-    ck_assert_msg(has(answer, "Content-Type: text/plain\r\nX-First: 1\r\nX-Second: 2\r\n"), "%s", answer);
+    ck_assert_msg(has(answer, "Content-Type: text/plain\r\nX-First: 1\r\nX-Second: 2\r\n"), "%s",
+                  answer);
     end();
 }
 END_TEST
@@ -133,7 +138,7 @@ END_TEST
 START_TEST(head_gets_the_fields_of_get_without_its_body) {
     begin();
     char *answer = ask("HEAD /x" TAIL "\r\n");
-    ck_assert_msg(has(answer, "HTTP/1.1 200") && has(answer, "Content-Length: 9"), "%s", answer);
+    ck_assert_msg(has(answer, "HTTP/1.1 200") && has(answer, "Content-Length: 10"), "%s", answer);
     ck_assert_str_eq(strstr(answer, "\r\n\r\n"), "\r\n\r\n");
     end();
 }
@@ -151,7 +156,9 @@ END_TEST
 START_TEST(body_arrives_whole_by_length_and_chunked) {
     begin();
     ck_assert(has(ask("POST /" TAIL "Content-Length: 5\r\n\r\nhello"), "POST / ? 5"));
-    ck_assert(has(ask("POST /" TAIL "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"), "POST / ? 7"));
+    ck_assert(has(
+        ask("POST /" TAIL "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"),
+        "POST / ? 7"));
     end();
 }
 END_TEST
@@ -239,7 +246,10 @@ START_TEST(unix_socket_is_refused) {
 END_TEST
 
 START_TEST(only_the_versions_that_die_are_blamed) {
-    const char *const dying[] = {"1.0.0", "1.0.1", "1.0.8", "1.0"}, *const good[] = {"0.9.75", "1.0.9", "1.0.10", "1.1.0", "2.0.0", "", "x"};
+    const char *const dying[] = {"1.0.0", "1.0.1", "1.0.8", "1.0"}, *const good[] = {
+                                                                        "0.9.75", "1.0.9", "1.0.10",
+                                                                        "1.1.0",  "2.0.0", "",
+                                                                        "x"};
     for (size_t i = 0; i < sizeof(dying) / sizeof(dying[0]); i++)
         ck_assert_msg(service_version_dies(dying[i]), "%s", dying[i]);
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
@@ -253,10 +263,13 @@ START_TEST(loopback_is_never_warned_about) {
 }
 END_TEST
 
-SUITE_MAIN("io/service", handler_sees_path_and_query_as_they_came, fields_of_the_answer_keep_their_order,
-           fields_of_the_request_are_found_in_any_case_and_order_is_kept, head_gets_the_fields_of_get_without_its_body,
-           two_requests_share_a_connection, body_arrives_whole_by_length_and_chunked,
-           body_of_one_mebibyte_is_taken_and_one_more_byte_is_not, status_without_body_and_type_is_sent_so,
-           what_is_no_http_reaches_no_handler, client_that_leaves_in_its_request_leaks_nothing,
-           taken_port_is_an_error_that_says_so, port_is_free_again_after_the_stop, unix_socket_is_refused,
+SUITE_MAIN("io/service", handler_sees_path_and_query_as_they_came,
+           fields_of_the_answer_keep_their_order,
+           fields_of_the_request_are_found_in_any_case_and_order_is_kept,
+           head_gets_the_fields_of_get_without_its_body, two_requests_share_a_connection,
+           body_arrives_whole_by_length_and_chunked,
+           body_of_one_mebibyte_is_taken_and_one_more_byte_is_not,
+           status_without_body_and_type_is_sent_so, what_is_no_http_reaches_no_handler,
+           client_that_leaves_in_its_request_leaks_nothing, taken_port_is_an_error_that_says_so,
+           port_is_free_again_after_the_stop, unix_socket_is_refused,
            only_the_versions_that_die_are_blamed, loopback_is_never_warned_about)
