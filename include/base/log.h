@@ -25,7 +25,8 @@ struct log_field {
 #define F_REAL(name, v) ((struct log_field){(name), LOG_FIELD_REAL, STR_NONE, 0, (v)})
 #define F_BOOL(name, v) ((struct log_field){(name), LOG_FIELD_BOOL, STR_NONE, (v) ? 1 : 0, 0})
 
-/* Before log_start, and after log_stop, lines are written at once (tools, start-up errors, tests). */
+/* Before the first log_start lines are written at once, as text, to stderr (tools, start-up errors, tests); after
+ * log_stop at once to stdout. -EBUSY while a log runs. */
 int log_start(enum log_format format, enum log_level lowest) MUST_USE;
 void log_stop(void); /* flushes for at most a second */
 uint64_t log_dropped(void);

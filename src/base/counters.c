@@ -17,13 +17,14 @@ struct counters {
 
 struct counters *counters_new(size_t n_rows, size_t n_columns) {
     assert(n_rows > 0 && n_columns > 0);
-    struct counters *counters = malloc(sizeof(*counters));
-    size_t stride = (n_columns / CELLS_PER_LINE + 1) * CELLS_PER_LINE, bytes;
-    if (!counters || __builtin_mul_overflow(n_rows, stride * sizeof(int64_t), &bytes)) {
-        free(counters);
+    size_t bytes;
+    if (n_columns > SIZE_MAX / CACHE_LINE_BYTES)
         return NULL;
-    }
-    _Atomic int64_t *cells = aligned_alloc(CACHE_LINE_BYTES, bytes);
+    size_t stride = (n_columns + CELLS_PER_LINE - 1) / CELLS_PER_LINE * CELLS_PER_LINE;
+    if (__builtin_mul_overflow(n_rows, stride * sizeof(int64_t), &bytes))
+        return NULL;
+    struct counters *counters = malloc(sizeof(*counters));
+    _Atomic int64_t *cells = counters ? aligned_alloc(CACHE_LINE_BYTES, bytes) : NULL;
     if (!cells) {
         free(counters);
         return NULL;
