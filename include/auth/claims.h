@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
+#include "base/cleanup.h"
 #include "base/json.h"
 #include "base/result.h"
 
@@ -17,18 +18,22 @@ int claim_paths_add(struct claim_paths *paths, struct str path) MUST_USE;
 
 struct claims;
 
-/* `payload`'s root must be an object and the registered claims must have their types, else NULL and *why a constant.
- * String values with NUL or invalid UTF-8 cannot occur (base/json). Also NULL (why "out of memory") on -ENOMEM. */
-struct claims *claims_new(const struct node *payload, const struct claim_paths *paths, const char **why) MUST_USE;
+/* From a token's payload; *out with one reference. -EINVAL with *why a constant: not an object, or a registered claim has the
+ * wrong type (iss, sub: strings; aud: string or strings; exp, nbf, iat: numbers), or iss, sub or role has control characters.
+ * -ENOMEM. String values with NUL or invalid UTF-8 cannot occur (base/json). */
+int claims_new(struct claims **out, const struct node *payload, const struct claim_paths *paths,
+               const char **why) MUST_USE;
 struct claims *claims_ref(struct claims *claims);
 void claims_unref(struct claims *claims); /* takes NULL */
+CLEANUP_FUNCTION(struct claims, claims_unref)
+size_t claims_bytes(const struct claims *claims); /* how much memory they take */
 
 struct str claims_issuer(const struct claims *claims);  /* iss; empty when absent */
 struct str claims_subject(const struct claims *claims); /* sub; empty when absent */
 struct str claims_role(const struct claims *claims);    /* role; empty when absent or no string */
 bool claims_is_anonymous(const struct claims *claims);  /* is_anonymous: true */
 
-/* Times in seconds since the epoch, fractions cut; CLAIM_NO_TIME when absent. */
+/* Times in seconds since the epoch, fractions cut, held within +-2^62; CLAIM_NO_TIME when absent. */
 #define CLAIM_NO_TIME INT64_MIN
 int64_t claims_expires_s(const struct claims *claims);
 int64_t claims_not_before_s(const struct claims *claims);
@@ -38,7 +43,7 @@ int64_t claims_issued_s(const struct claims *claims);
 size_t claims_audience_count(const struct claims *claims);
 struct str claims_audience(const struct claims *claims, size_t index);
 
-/* The values at a path of `claim_paths`: a scalar gives one, an array of scalars its members, anything else none.
- * Booleans and integers as their JSON text. */
+/* The values at a path of `claim_paths`: a string, boolean or integer gives one (the latter two as their JSON text), an
+ * array those of its members, anything else none. */
 size_t claims_value_count(const struct claims *claims, size_t path_index);
 struct str claims_value(const struct claims *claims, size_t path_index, size_t index);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 #include "auth/claims.h"
-#include "auth/keyset.h"
+#include "auth/keyring.h"
 #include "base/arena.h"
 #include "base/clock.h"
 
@@ -9,31 +9,31 @@
 
 /* clang-format off */
 #define TOKEN_VERDICTS(X) \
-/*    id                 expired? reason that a caller and the log may read */ \
-    X(VALID,             "the token is valid") \
-    X(TOO_LONG,          "the token is longer than allowed") \
-    X(NOT_COMPACT,       "the token is not a compact JWS of three parts") \
-    X(BAD_ENCODING,      "a part of the token is not strict base64url") \
-    X(BAD_HEADER,        "the token's header is not a JSON object with unique members and a string alg") \
-    X(CRITICAL_HEADER,   "the token's header has crit or b64, which are not understood") \
-    X(BAD_PAYLOAD,       "the token's payload is not a JSON object with unique members") \
-    X(BAD_CLAIM,         "a registered claim of the token has the wrong type") \
-    X(UNKNOWN_ISSUER,    "the token's issuer is not trusted here") \
-    X(ALGORITHM,         "the token's algorithm is not allowed") \
-    X(UNKNOWN_KEY,       "no key with the token's kid is known") \
-    X(NO_KEYS,           "the issuer's keys have not been loaded yet") \
-    X(KEYS_STALE,        "the issuer's keys are too old to be trusted") \
-    X(BAD_SIGNATURE,     "the token's signature does not match") \
-    X(NO_EXPIRY,         "the token has no exp claim") \
-    X(EXPIRED,           "the token has expired") \
-    X(NOT_YET_VALID,     "the token is not valid yet") \
-    X(ISSUED_IN_FUTURE,  "the token was issued in the future") \
-    X(WRONG_AUDIENCE,    "the token is for another audience") \
-    X(RULE_NOT_MET,      "a claim that this issuer requires is missing or has another value") \
-    X(FAILURE,           "the token could not be checked")
+/*    id                 name                reason that a caller and the log may read */ \
+    X(VALID,             "valid",            "the token is valid") \
+    X(TOO_LONG,          "too_long",         "the token is longer than allowed") \
+    X(NOT_COMPACT,       "not_compact",      "the token is not a compact JWS of three parts") \
+    X(BAD_ENCODING,      "bad_encoding",     "a part of the token is not strict base64url") \
+    X(BAD_HEADER,        "bad_header",       "the token's header is not a JSON object with unique members and a string alg") \
+    X(CRITICAL_HEADER,   "critical_header",  "the token's header has crit or b64, which are not understood") \
+    X(BAD_PAYLOAD,       "bad_payload",      "the token's payload is not a JSON object with unique members") \
+    X(BAD_CLAIM,         "bad_claim",        "a registered claim of the token has the wrong type") \
+    X(UNKNOWN_ISSUER,    "unknown_issuer",   "the token's issuer is not trusted here") \
+    X(ALGORITHM,         "algorithm",        "the token's algorithm is not allowed") \
+    X(UNKNOWN_KEY,       "unknown_key",      "no key with the token's kid is known") \
+    X(NO_KEYS,           "no_keys",          "the issuer's keys have not been loaded yet") \
+    X(KEYS_STALE,        "keys_stale",       "the issuer's keys are too old to be trusted") \
+    X(BAD_SIGNATURE,     "bad_signature",    "the token's signature does not match") \
+    X(NO_EXPIRY,         "no_expiry",        "the token has no exp claim") \
+    X(EXPIRED,           "expired",          "the token has expired") \
+    X(NOT_YET_VALID,     "not_yet_valid",    "the token is not valid yet") \
+    X(ISSUED_IN_FUTURE,  "issued_in_future", "the token was issued in the future") \
+    X(WRONG_AUDIENCE,    "wrong_audience",   "the token is for another audience") \
+    X(RULE_NOT_MET,      "rule_not_met",     "a claim that this issuer requires is missing or has another value") \
+    X(FAILURE,           "failure",          "the token could not be checked")
 /* clang-format on */
 enum token_verdict {
-#define X(id, text) TOKEN_##id,
+#define X(id, name, text) TOKEN_##id,
     TOKEN_VERDICTS(X)
 #undef X
         TOKEN_VERDICT_COUNT,
@@ -54,7 +54,7 @@ bool claim_rule_is_met(const struct claim_rule *rule, const struct claims *claim
 /* What the settings say of one issuer. Borrowed from the settings. */
 struct issuer_rule {
     struct str name;           /* "supabase" */
-    const struct str *issuers; /* exact; none: `auto`, see issuer_keys */
+    const struct str *issuers; /* compared exactly; none: `auto`, see struct issuer_keys */
     size_t n_issuers;
     const struct str *audiences; /* one of them must be in aud; none: aud is not looked at */
     size_t n_audiences;
@@ -64,32 +64,6 @@ struct issuer_rule {
     size_t n_require;
 };
 
-/* What is known of one issuer's keys at this moment. */
-enum keys_state {
-    KEYS_NEVER, /* not loaded yet: 503 */
-    KEYS_FRESH,
-    KEYS_STALE, /* older than max_stale: 503 */
-};
-struct issuer_keys {
-    struct keyset *keys;        /* NULL when KEYS_NEVER and no secret */
-    enum keys_state state;
-    bool last_fetch_failed;     /* an unknown kid is then 503, not 401 */
-    const struct str *issuers;  /* what `auto` was resolved to: every spelling that is accepted */
-    size_t n_issuers;
-};
-/* Immutable, reference-counted (atomic): all issuers' keys in the settings' order. Published by io/key_source. */
-struct keyring {
-    unsigned references; /* atomic, private */
-    uint64_t generation; /* grows with each publication */
-    size_t n;
-    struct issuer_keys issuers[];
-};
-/* Room for n issuers, one reference, all zero; -> filled by the maker before it is published. NULL when memory is out. */
-struct keyring *keyring_new(size_t n) MUST_USE;
-struct keyring *keyring_ref(struct keyring *ring);
-void keyring_unref(struct keyring *ring); /* takes NULL; drops the key sets and frees the issuers' strings with free() */
-bool keyring_holds(const struct keyring *ring, size_t issuer, const struct key_print *print);
-
 struct token_rules {
     const struct issuer_rule *issuers;
     size_t n_issuers;
@@ -98,21 +72,35 @@ struct token_rules {
 
 struct token_result {
     enum token_verdict verdict;
-    size_t issuer;            /* valid from UNKNOWN_KEY on and for the claims' verdicts; else SIZE_MAX */
-    struct key_print print;   /* of the key that verified */
-    struct claims *claims;    /* one reference, when the signature is good (also EXPIRED, ...); else NULL */
-    struct str kid;           /* of the header, borrowed from `scratch`; for UNKNOWN_KEY */
-    bool may_need_new_keys;   /* UNKNOWN_KEY of an asymmetric algorithm: a re-read could help */
+    const char *reason;     /* a constant: the verdict's text, or which claim of it is bad */
+    size_t issuer;          /* whose token it claims to be, from ALGORITHM on; else SIZE_MAX */
+    struct key_print print; /* of the key that verified; meaningful when there are claims */
+    struct claims *
+        claims; /* one reference, when the signature and the claims' types are good (also EXPIRED, ...); else NULL */
+    struct str kid;         /* of the header, borrowed from `scratch`; for UNKNOWN_KEY */
+    bool is_symmetric;      /* the algorithm is HMAC */
+    bool may_need_new_keys; /* UNKNOWN_KEY of an asymmetric algorithm: a re-read could help */
 };
 
-/* Everything: form, header, issuer (looked up by the unverified iss), key by kid with its pinned algorithm, signature, claims.
- * The keys' own trouble is told apart from the caller's: NO_KEYS and KEYS_STALE are 503. */
-struct token_result token_verify(struct str token, const struct token_rules *rules, const struct keyring *keys, const struct now *now,
+/* Everything, in this order: form, header, issuer (looked up by the unverified iss), algorithm allowed, state of the keys, key by
+ * kid with its pinned algorithm, signature, the claims' types, times, audience, the issuer's rules. The keys' own trouble is told
+ * apart from the caller's: NO_KEYS (also for a token of nobody known while an `auto` issuer is not resolved) and KEYS_STALE are
+ * 503. jku, jwk, x5u and x5c are ignored; typ is not looked at. */
+struct token_result token_verify(struct str token, const struct token_rules *rules,
+                                 const struct keyring *keys, const struct now *now,
                                  struct arena *scratch) MUST_USE;
-/* Only what time changes, for a token verified before: VALID, EXPIRED, NOT_YET_VALID or ISSUED_IN_FUTURE. */
-enum token_verdict token_check_times(const struct claims *claims, int64_t leeway_s, const struct now *now);
+/* The last three steps alone (times, audience, rules), for a token whose signature was good before. */
+enum token_verdict token_check_claims(const struct claims *claims, const struct issuer_rule *rule,
+                                      const struct now *now);
+/* Only what time changes: VALID, NO_EXPIRY, EXPIRED, NOT_YET_VALID or ISSUED_IN_FUTURE. Valid while now < exp + leeway. */
+enum token_verdict token_check_times(const struct claims *claims, int64_t leeway_s,
+                                     const struct now *now);
+/* Is `issuer` (an iss) this rule's? */
+bool token_issuer_is(struct str issuer, const struct issuer_rule *rule,
+                     const struct issuer_keys *keys);
 /* Only form, header and signature: the payload may be any bytes (`verify --signature-only`). *payload borrows from scratch. */
-enum token_verdict token_verify_signature(struct str token, const struct keyset *keys, unsigned algorithms, struct str *header_json,
+enum token_verdict token_verify_signature(struct str token, const struct keyset *keys,
+                                          unsigned algorithms, struct str *header_json,
                                           struct str *payload, struct arena *scratch) MUST_USE;
 
 /* Without any verification: does this look like a compact JWS, and what does its payload say of itself? For telling callers

@@ -11,21 +11,25 @@
 struct token_cache;
 
 struct token_cache_limits {
-    size_t n_entries;     /* default 10,000 */
-    size_t total_bytes;   /* default 32 MiB: tokens and claims */
-    size_t n_forgeries;   /* default 1,024 */
-    int64_t forgery_ns;   /* default 10 s */
+    size_t n_entries;   /* default 10,000 */
+    size_t total_bytes; /* default 32 MiB: tokens and claims */
+    size_t n_forgeries; /* default 1,024 */
+    int64_t forgery_ns; /* default 10 s */
 };
-#define TOKEN_CACHE_LIMITS_DEFAULT ((struct token_cache_limits){10000, 32u << 20, 1024, 10 * NS_PER_S})
+#define TOKEN_CACHE_LIMITS_DEFAULT \
+    ((struct token_cache_limits){10000, 32u << 20, 1024, 10 * NS_PER_S})
 
-struct token_cache *token_cache_new(const struct token_cache_limits *limits) MUST_USE; /* NULL when memory is out */
-void token_cache_free(struct token_cache *cache); /* takes NULL */
+struct token_cache *
+token_cache_new(const struct token_cache_limits *limits) MUST_USE; /* NULL when memory is out */
+void token_cache_free(struct token_cache *cache);                  /* takes NULL */
 void token_cache_clear(struct token_cache *cache);
 
 /* token_verify with the cache looked at first. The same verdicts; `*hit` says whether the cache answered. Claims in the result
  * carry a reference for the caller. */
-struct token_result token_cache_verify(struct token_cache *cache, struct str token, const struct token_rules *rules,
-                                       struct keyring *keys, const struct now *now, struct arena *scratch, bool *hit) MUST_USE;
+struct token_result token_cache_verify(struct token_cache *cache, struct str token,
+                                       const struct token_rules *rules, struct keyring *keys,
+                                       const struct now *now, struct arena *scratch,
+                                       bool *hit) MUST_USE;
 
 struct token_cache_stats {
     size_t n_entries, total_bytes, n_forgeries;
