@@ -10,7 +10,9 @@ struct buffer {
     size_t head, tail, size; /* the bytes are at[head..tail) */
 };
 
-static inline struct str buffer_bytes(const struct buffer *b) { return (struct str){b->at ? b->at + b->head : NULL, b->tail - b->head}; }
+static inline struct str buffer_bytes(const struct buffer *b) {
+    return (struct str){b->at ? b->at + b->head : NULL, b->tail - b->head};
+}
 static inline size_t buffer_length(const struct buffer *b) { return b->tail - b->head; }
 
 /* Make room for `bytes` more; *room receives where to write. Compacts before it grows. -ENOMEM. */
@@ -18,7 +20,7 @@ int buffer_reserve(struct buffer *b, size_t bytes, char **room) MUST_USE;
 void buffer_commit(struct buffer *b, size_t bytes);  /* after writing into the reserved room */
 void buffer_consume(struct buffer *b, size_t bytes); /* bytes <= length */
 void buffer_clear(struct buffer *b);                 /* keeps the memory */
-void buffer_release(struct buffer *b);               /* frees the memory; the buffer can be used again */
+void buffer_release(struct buffer *b); /* frees the memory; the buffer can be used again */
 
 int buffer_append(struct buffer *b, struct str s) MUST_USE;
 int buffer_append_byte(struct buffer *b, char byte) MUST_USE;

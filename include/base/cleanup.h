@@ -7,14 +7,13 @@
 #define CLEANUP(function) __attribute__((cleanup(function)))
 
 /* Define x_freep(struct x **) for CLEANUP from x_free(struct x *), which takes NULL. */
-#define CLEANUP_FUNCTION(type, free_function)                                    \
-    __attribute__((unused)) static inline void free_function##p(type **pointer) { \
-        free_function(*pointer);                                                 \
+#define CLEANUP_FUNCTION(type, free_function) \
+    __attribute__((unused)) static inline void free_function##p( \
+        type **pointer) { /* NOLINT(bugprone-macro-parentheses): a type */ \
+        free_function(*pointer); \
     }
 
-__attribute__((unused)) static inline void cleanup_free(void *pointer) {
-    free(*(void **)pointer);
-}
+__attribute__((unused)) static inline void cleanup_free(void *pointer) { free(*(void **)pointer); }
 
 __attribute__((unused)) static inline void cleanup_close(int *fd) {
     if (*fd >= 0)

@@ -9,7 +9,7 @@ struct now {
 };
 
 #define NS_PER_MS INT64_C(1000000)
-#define NS_PER_S INT64_C(1000000000)
+#define NS_PER_S  INT64_C(1000000000)
 
 struct now clock_now(void);
 static inline int64_t now_s(const struct now *now) { return now->wall_ns / NS_PER_S; }

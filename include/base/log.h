@@ -19,9 +19,9 @@ struct log_field {
     double real;
 };
 
-#define F_STR(name, s) ((struct log_field){(name), LOG_FIELD_STR, (s), 0, 0})
+#define F_STR(name, s)  ((struct log_field){(name), LOG_FIELD_STR, (s), 0, 0})
 #define F_TEXT(name, c) ((struct log_field){(name), LOG_FIELD_STR, str_of(c), 0, 0})
-#define F_INT(name, v) ((struct log_field){(name), LOG_FIELD_INT, STR_NONE, (int64_t)(v), 0})
+#define F_INT(name, v)  ((struct log_field){(name), LOG_FIELD_INT, STR_NONE, (int64_t)(v), 0})
 #define F_REAL(name, v) ((struct log_field){(name), LOG_FIELD_REAL, STR_NONE, 0, (v)})
 #define F_BOOL(name, v) ((struct log_field){(name), LOG_FIELD_BOOL, STR_NONE, (v) ? 1 : 0, 0})
 
@@ -34,12 +34,12 @@ uint64_t log_dropped(void);
 /* `text` is a literal: it greps to its line. */
 void log_fields(enum log_level level, const char *text, const struct log_field *fields, size_t n);
 
-#define LOG_AT(level, text, ...)                                            \
-    do {                                                                    \
-        const struct log_field log_list[] = {__VA_ARGS__};                  \
+#define LOG_AT(level, text, ...) \
+    do { \
+        const struct log_field log_list[] = {__VA_ARGS__}; \
         log_fields((level), (text), log_list, sizeof(log_list) / sizeof(log_list[0])); \
     } while (0)
 #define log_error(text, ...) LOG_AT(LEVEL_ERROR, text, __VA_ARGS__)
-#define log_warn(text, ...) LOG_AT(LEVEL_WARN, text, __VA_ARGS__)
-#define log_info(text, ...) LOG_AT(LEVEL_INFO, text, __VA_ARGS__)
+#define log_warn(text, ...)  LOG_AT(LEVEL_WARN, text, __VA_ARGS__)
+#define log_info(text, ...)  LOG_AT(LEVEL_INFO, text, __VA_ARGS__)
 #define log_debug(text, ...) LOG_AT(LEVEL_DEBUG, text, __VA_ARGS__)

@@ -13,14 +13,24 @@ struct str {
 };
 
 #define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
-#define STR_NONE ((struct str){NULL, 0})
-#define STR_FMT "%.*s"
-#define STR_ARG(s) ((int)(s).n), ((s).at ? (s).at : "")
+#define STR_NONE     ((struct str){NULL, 0})
+#define STR_FMT      "%.*s"
+#define STR_ARG(s)   ((int)(s).n), ((s).at ? (s).at : "")
 
-static inline struct str str_of(const char *text) { return (struct str){text, text ? strlen(text) : 0}; }
-static inline bool str_eq(struct str a, struct str b) { return a.n == b.n && (a.n == 0 || memcmp(a.at, b.at, a.n) == 0); }
-static inline struct str str_skip(struct str s, size_t n) { return n ? (struct str){s.at + n, s.n - n} : s; } /* n <= s.n */
-static inline struct str str_first(struct str s, size_t n) { return (struct str){s.at, n < s.n ? n : s.n}; }
+static inline struct str str_of(const char *text) {
+    return (struct str){text, text ? strlen(text) : 0};
+}
+static inline bool str_eq(struct str a, struct str b) {
+    return a.n == b.n && (a.n == 0 || memcmp(a.at, b.at, a.n) == 0);
+}
+/* Without its first n bytes; n <= s.n. */
+static inline struct str str_skip(struct str s, size_t n) {
+    return n ? (struct str){s.at + n, s.n - n} : s;
+}
+/* Its first n bytes, or all when it has fewer. */
+static inline struct str str_first(struct str s, size_t n) {
+    return (struct str){s.at, n < s.n ? n : s.n};
+}
 
 /* ASCII case only; no locale. */
 bool str_eq_nocase(struct str a, struct str b);

@@ -35,6 +35,7 @@ static int grow(struct buffer *b, size_t needed) {
 
 int buffer_reserve(struct buffer *b, size_t bytes, char **room) {
     assert(b->head <= b->tail && b->tail <= b->size);
+    assert(b->at || b->size == 0);
     size_t length = buffer_length(b);
     if (bytes > SIZE_MAX / 4 || length > SIZE_MAX / 4)
         return -ENOMEM;

@@ -12,34 +12,30 @@ enum { CACHE_LINE_BYTES = 64, CELLS_PER_LINE = CACHE_LINE_BYTES / sizeof(int64_t
 struct counters {
     size_t n_rows, n_columns;
     size_t stride; /* cells from row to row */
-    _Atomic int64_t *cells;
+    _Alignas(CACHE_LINE_BYTES) _Atomic int64_t cells[];
 };
 
 struct counters *counters_new(size_t n_rows, size_t n_columns) {
     assert(n_rows > 0 && n_columns > 0);
+    struct counters *counters;
     size_t bytes;
     if (n_columns > SIZE_MAX / CACHE_LINE_BYTES)
         return NULL;
     size_t stride = (n_columns + CELLS_PER_LINE - 1) / CELLS_PER_LINE * CELLS_PER_LINE;
-    if (__builtin_mul_overflow(n_rows, stride * sizeof(int64_t), &bytes))
+    if (__builtin_mul_overflow(n_rows, stride * sizeof(int64_t), &bytes) ||
+        __builtin_add_overflow(bytes, sizeof(*counters), &bytes))
         return NULL;
-    struct counters *counters = malloc(sizeof(*counters));
-    _Atomic int64_t *cells = counters ? aligned_alloc(CACHE_LINE_BYTES, bytes) : NULL;
-    if (!cells) {
-        free(counters);
+    counters = aligned_alloc(CACHE_LINE_BYTES, bytes);
+    if (!counters)
         return NULL;
-    }
-    memset((void *)cells, 0, bytes);
-    *counters = (struct counters){n_rows, n_columns, stride, cells};
+    memset(counters, 0, bytes);
+    counters->n_rows = n_rows;
+    counters->n_columns = n_columns;
+    counters->stride = stride;
     return counters;
 }
 
-void counters_free(struct counters *counters) {
-    if (!counters)
-        return;
-    free((void *)counters->cells);
-    free(counters);
-}
+void counters_free(struct counters *counters) { free(counters); }
 
 void counters_add(struct counters *counters, size_t row, size_t column, int64_t amount) {
     assert(row < counters->n_rows && column < counters->n_columns);

@@ -146,6 +146,7 @@ static void drop_line(void) {
 }
 
 static void copy_to_ring(struct str line) {
+    assert(line.at);
     size_t at = (sink.head + sink.length) % RING_BYTES, to_end = RING_BYTES - at;
     size_t first = line.n < to_end ? line.n : to_end;
     memcpy(sink.ring + at, line.at, first);
@@ -176,9 +177,9 @@ void log_fields(enum log_level level, const char *text, const struct log_field *
     if ((int)level > atomic_load_explicit(&sink.lowest, memory_order_relaxed))
         return;
     CLEANUP(buffer_release) struct buffer line = {0};
-    if (put_line(&line, level, text, fields, n) < 0)
-        drop_line();
-    else if (!hand_over(buffer_bytes(&line)) && !write_all(sink.fd, buffer_bytes(&line)))
+    bool is_out = put_line(&line, level, text, fields, n) == 0 &&
+                  (hand_over(buffer_bytes(&line)) || write_all(sink.fd, buffer_bytes(&line)));
+    if (!is_out)
         drop_line();
 }
 
