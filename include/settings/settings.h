@@ -149,6 +149,8 @@ struct settings {
  * "env:NAME: message" (constant memory for the call only). *out has one reference. -EINVAL: errors were reported, -errno of the file, -ENOMEM. */
 typedef void settings_report(void *arg, const char *line);
 int settings_load(struct settings **out, const char *file, settings_report *report, void *arg) MUST_USE;
+/* The same from a text that is called `name` in messages (the demo's own settings, tests). */
+int settings_parse(struct settings **out, struct str text, const char *name, settings_report *report, void *arg) MUST_USE;
 struct settings *settings_ref(struct settings *settings);
 void settings_unref(struct settings *settings); /* takes NULL; wipes secrets */
 

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/* What an operator reads. Everything here is a copy of something that others keep. */
+#include "server/admin.h"
+
+#include "base/log.h"
+#include "io/service.h"
+#include <unistd.h>
+
+static const char page[] =
+    "<!doctype html><meta charset=utf-8><title>jotgate</title>"
+    "<style>body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:56rem;padding:0 "
+    "1rem;color:#222}"
+    "h1{font-size:1.3rem}table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}"
+    "td,th{text-align:left;padding:.25rem .75rem .25rem 0;border-bottom:1px solid "
+    "#ddd;vertical-align:top}"
+    "pre{background:#f6f6f6;padding:1rem;overflow:auto}</style>"
+    "<h1>jotgate <small id=v></small></h1><p id=r></p><h2>Keys</h2><table id=k></table>"
+    "<h2>Counters</h2><pre id=m></pre><script>"
+    "const t=(i,s)=>document.getElementById(i).textContent=s;"
+    "async function show(){try{const s=await(await fetch('status')).json();t('v',s.version);"
+    "t('r',(s.ready?'ready':'not ready: '+s.why)+(s.draining?', draining':'')+', up "
+    "'+s.uptime_seconds+' s, '+s.workers+' workers');"
+    "const k=document.getElementById('k');k.replaceChildren();for(const i of s.issuers){const "
+    "r=k.insertRow();"
+    "for(const x of[i.name,i.issuer,i.state,i.keys+' keys','age '+i.age_seconds+' "
+    "s',i.error])r.insertCell().textContent=x}"
+    "t('m',(await(await fetch('metrics')).text()).split('\\n').filter(l=>l&&l[0]!='#'&&!/ "
+    "0$/.test(l)&&!/_bucket/.test(l)).join('\\n'))"
+    "}catch(e){t('r','no answer: '+e)}}show();setInterval(show,2000)</script>";
+
+static const char *state_name(enum keys_state state) {
+    switch (state) {
+    case KEYS_NEVER:
+        return "never loaded";
+    case KEYS_FRESH:
+        return "fresh";
+    case KEYS_STALE:
+        return "stale";
+    }
+    return "";
+}
+
+static int put_issuer(struct buffer *out, struct str name, const struct key_status *status) {
+    TRY(buffer_append(out, STR("{\"name\":")));
+    TRY(put_json_string(out, name));
+    TRY(buffer_append(out, STR(",\"issuer\":")));
+    TRY(put_json_string(out, str_of(status->issuer)));
+    TRY(buffer_printf(out,
+                      ",\"state\":\"%s\",\"keys\":%zu,\"secret\":%s,\"age_seconds\":%lld,"
+                      "\"fetches\":%llu,\"failures\":%llu,\"error\":",
+                      state_name(status->state), status->n_keys,
+                      status->has_secret ? "true" : "false", (long long)status->age_s,
+                      (unsigned long long)status->n_fetches,
+                      (unsigned long long)status->n_failures));
+    TRY(put_json_string(out, str_of(status->error)));
+    return buffer_append_byte(out, '}');
+}
+
+static int put_limits(struct buffer *out, const struct admin *admin) {
+    struct memory_limits_stats stats = memory_limits_stats(admin->limits);
+    TRY(buffer_printf(out, ",\"limits\":{\"bytes\":%zu,\"shared\":%llu", stats.total_bytes,
+                      (unsigned long long)stats.n_shared));
+    for (int key = 0; key < LIMIT_KEY_COUNT; key++)
+        TRY(buffer_printf(out, ",\"%s\":%zu", limit_key_name((enum limit_key)key),
+                          stats.n_buckets[key]));
+    return buffer_append_byte(out, '}');
+}
+
+static int put_status(struct buffer *out, const struct admin *admin) {
+    char why[256] = "";
+    bool is_draining = atomic_load(&admin->is_draining);
+    bool is_ready = key_source_is_ready(admin->keys, why);
+    struct now now = clock_now();
+    TRY(buffer_printf(out,
+                      "{\"version\":\"%s\",\"pid\":%d,\"uptime_seconds\":%lld,\"workers\":%zu,"
+                      "\"draining\":%s,\"ready\":%s,\"why\":",
+                      JG_VERSION, (int)getpid(),
+                      (long long)((now.mono_ns - admin->started_mono_ns) / NS_PER_S),
+                      admin->n_workers, is_draining ? "true" : "false",
+                      is_ready && !is_draining ? "true" : "false"));
+    TRY(put_json_string(out, str_of(why)));
+    TRY(buffer_append(out, STR(",\"issuers\":[")));
+    for (size_t i = 0; i < admin->settings->tokens.n_issuers; i++) {
+        struct key_status status;
+        key_source_status(admin->keys, i, &status);
+        TRY(buffer_append(out, i ? STR(",") : STR("")));
+        TRY(put_issuer(out, admin->settings->tokens.issuers[i].name, &status));
+    }
+    TRY(buffer_append_byte(out, ']'));
+    TRY(put_limits(out, admin));
+    return buffer_append(out, STR("}\n"));
+}
+
+static int answer_ready(struct buffer *out, const struct admin *admin, int *status) {
+    char why[256] = "";
+    bool is_ready = key_source_is_ready(admin->keys, why);
+    if (atomic_load(&admin->is_draining)) {
+        *status = 503;
+        return buffer_append(out, STR("{\"ready\":false,\"why\":\"draining\"}\n"));
+    }
+    *status = is_ready ? 200 : 503;
+    TRY(buffer_printf(out, "{\"ready\":%s,\"why\":", is_ready ? "true" : "false"));
+    TRY(put_json_string(out, str_of(why)));
+    return buffer_append(out, STR("}\n"));
+}
+
+static int put_key_metrics(struct buffer *out, const struct admin *admin) {
+    /* clang-format off */
+    static const struct { const char *name, *type, *help; } rows[] = {
+        {"jotgate_keys", "gauge", "Usable published keys, by issuer."},
+        {"jotgate_keys_age_seconds", "gauge", "Since the last good fetch; -1: never."},
+        {"jotgate_key_fetches_total", "counter", "Fetches of key sets."},
+        {"jotgate_key_fetch_failures_total", "counter", "Fetches that failed."},
+    };
+    /* clang-format on */
+    for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+        TRY(buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n", rows[r].name, rows[r].help,
+                          rows[r].name, rows[r].type));
+        for (size_t i = 0; i < admin->settings->tokens.n_issuers; i++) {
+            struct key_status status;
+            key_source_status(admin->keys, i, &status);
+            const int64_t values[] = {(int64_t)status.n_keys, status.age_s,
+                                      (int64_t)status.n_fetches, (int64_t)status.n_failures};
+            TRY(buffer_printf(out, "%s{issuer=", rows[r].name));
+            TRY(put_json_string(out, admin->settings->tokens.issuers[i].name));
+            TRY(buffer_printf(out, "} %lld\n", (long long)values[r]));
+        }
+    }
+    return 0;
+}
+
+static int put_limit_metrics(struct buffer *out, const struct admin *admin) {
+    struct memory_limits_stats stats = memory_limits_stats(admin->limits);
+    TRY(buffer_append(out, STR("# HELP jotgate_limit_buckets Buckets held in memory, by key "
+                               "kind.\n# TYPE jotgate_limit_buckets gauge\n")));
+    for (int key = 0; key < LIMIT_KEY_COUNT; key++)
+        TRY(buffer_printf(out, "jotgate_limit_buckets{key=\"%s\"} %zu\n",
+                          limit_key_name((enum limit_key)key), stats.n_buckets[key]));
+    return buffer_printf(
+        out,
+        "# HELP jotgate_limit_shared_total Calls that met a shared bucket because the table was "
+        "full.\n"
+        "# TYPE jotgate_limit_shared_total counter\njotgate_limit_shared_total %llu\n"
+        "# HELP jotgate_log_dropped_total Log lines dropped because stdout was too slow.\n"
+        "# TYPE jotgate_log_dropped_total counter\njotgate_log_dropped_total %llu\n"
+        "# HELP jotgate_info The build.\n# TYPE jotgate_info gauge\njotgate_info{version=\"%s\"} "
+        "1\n",
+        (unsigned long long)stats.n_shared, (unsigned long long)log_dropped(), JG_VERSION);
+}
+
+static int write_metrics(struct buffer *out, const struct admin *admin) {
+    TRY(metrics_render(admin->metrics, out));
+    TRY(put_key_metrics(out, admin));
+    return put_limit_metrics(out, admin);
+}
+
+static int answer_get(const struct admin *admin, struct str path, struct service_answer *answer) {
+    if (str_eq(path, STR("/healthz")))
+        return buffer_append(&answer->body, STR("{\"status\":\"ok\"}\n"));
+    if (str_eq(path, STR("/readyz")))
+        return answer_ready(&answer->body, admin, &answer->status);
+    if (str_eq(path, STR("/status")))
+        return put_status(&answer->body, admin);
+    if (str_eq(path, STR("/metrics"))) {
+        answer->content_type = "text/plain; version=0.0.4; charset=utf-8";
+        return write_metrics(&answer->body, admin);
+    }
+    if (str_eq(path, STR("/"))) {
+        answer->content_type = "text/html; charset=utf-8";
+        return buffer_append(&answer->body, STR(page));
+    }
+    answer->status = 404;
+    return buffer_append(
+        &answer->body,
+        STR("{\"message\":\"here are /healthz, /readyz, /metrics, /status and /\"}\n"));
+}
+
+void admin_handle(void *arg, const struct service_request *request, struct service_answer *answer) {
+    const struct admin *admin = arg;
+    int failure;
+    if (str_eq(request->method, STR("GET")) || str_eq(request->method, STR("HEAD"))) {
+        failure = answer_get(admin, request->path, answer);
+    } else {
+        answer->status = 405;
+        service_answer_field(answer, "Allow", "GET, HEAD");
+        failure =
+            buffer_append(&answer->body, STR("{\"message\":\"this listener is for reading\"}\n"));
+    }
+    if (failure < 0) {
+        buffer_clear(&answer->body);
+        answer->status = 500;
+    }
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* Start: bottom up; stop: top down. The main thread only waits for signals; the workers share nothing but what is handed out here. */
+#include "server/server.h"
+
+#include "base/cleanup.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "io/resolver.h"
+#include "io/service.h"
+#include "server/admin.h"
+#include "server/worker.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#define BACKLOG     4096
+#define WORKERS_MAX 256
+
+struct server {
+    struct settings *settings;
+    struct resolver *resolver;
+    struct key_origin *origins;
+    struct key_source *keys;
+    struct memory_limits *limits;
+    struct metrics *metrics;
+    struct admin admin;
+    struct service *service;
+    struct worker *workers[WORKERS_MAX];
+    size_t n_workers;
+    char via_id[32];
+};
+
+/* ---- start ---- */
+
+static sigset_t waited_signals(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGUSR1);
+    return set;
+}
+
+/* Threads inherit the mask; SIGPIPE is an error code here, not a death. */
+static void block_signals(void) {
+    sigset_t set = waited_signals();
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void raise_file_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+            log_warn("file descriptor limit not raised", F_INT("limit", limit.rlim_cur));
+    }
+}
+
+static int start_keys(struct server *server) {
+    const struct settings *s = server->settings;
+    struct key_times times = {s->jwks_refresh_s, s->jwks_max_stale_s, s->jwks_cooldown_s,
+                              s->jwks_timeout_ms};
+    server->origins = calloc(s->tokens.n_issuers, sizeof(*server->origins));
+    if (!server->origins)
+        return -ENOMEM;
+    for (size_t i = 0; i < s->tokens.n_issuers; i++) {
+        const struct issuer_source *source = &s->sources[i];
+        server->origins[i] = (struct key_origin){
+            .name = s->tokens.issuers[i].name,
+            .jwks_url = source->jwks_url,
+            .jwks_file = source->jwks_file,
+            .discovery_url = source->discovery_url,
+            .auto_issuer_url = source->is_auto ? source->auto_issuer_url : STR_NONE,
+            .auto_issuer_default = source->auto_issuer_default,
+            .algorithms = s->tokens.issuers[i].algorithms,
+            .hs256_secret = source->hs256_secret,
+        };
+    }
+    server->keys = key_source_new(server->origins, s->tokens.n_issuers, &times);
+    return server->keys ? 0 : -errno;
+}
+
+/* SO_REUSEPORT would let a second gateway share the port in silence: look first whether somebody has it. */
+static int look_whether_free(const struct endpoint *endpoint) {
+    CLEANUP(cleanup_close)
+    int fd = socket(endpoint->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 1, off = 0;
+    if (fd < 0 || endpoint->address.ss_family == AF_UNIX)
+        return fd < 0 ? -errno : 0;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (endpoint->address.ss_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+    return bind(fd, (const struct sockaddr *)&endpoint->address, endpoint->length) < 0 ? -errno : 0;
+}
+
+static int start_worker(struct server *server, const struct gateway_parts *parts,
+                        const struct endpoint *listen, char why[256]) {
+    char text[160] = "";
+    size_t index = server->n_workers;
+    int fd = endpoint_listen(listen, BACKLOG);
+    if (fd < 0)
+        return fd;
+    struct worker *worker = worker_new(parts, index, fd, text);
+    if (!worker) {
+        snprintf(why, 256, "cannot start worker %zu: %s", index, text);
+        return -EIO;
+    }
+    server->workers[server->n_workers++] = worker;
+    return 0;
+}
+
+static int start_workers(struct server *server, char why[256]) {
+    const struct settings *s = server->settings;
+    size_t n = s->n_workers ? s->n_workers : server_count_cores();
+    struct endpoint listen;
+    struct gateway_parts parts = {
+        .settings = server->settings,
+        .resolver = server->resolver,
+        .keys = server->keys,
+        .limits = server->limits,
+        .metrics = server->metrics,
+        .n_workers = n,
+        .via_id = str_of(server->via_id),
+    };
+    int failure = endpoint_parse(s->listen, &listen) ? look_whether_free(&listen) : -EINVAL;
+    for (size_t i = 0; failure == 0 && i < n; i++)
+        failure = start_worker(server, &parts, &listen, why);
+    if (failure < 0 && !why[0])
+        snprintf(why, 256,
+                 "cannot listen on " STR_FMT ": %s (choose another with 'listen' or PORT)",
+                 STR_ARG(s->listen), strerror(-failure));
+    return failure;
+}
+
+static int start_admin(struct server *server, char why[256]) {
+    const struct settings *s = server->settings;
+    struct endpoint listen;
+    struct now now = clock_now();
+    server->admin.settings = s;
+    server->admin.keys = server->keys;
+    server->admin.metrics = server->metrics;
+    server->admin.limits = server->limits;
+    server->admin.n_workers = server->n_workers;
+    server->admin.started_wall_s = now_s(&now);
+    server->admin.started_mono_ns = now.mono_ns;
+    if (s->admin.n == 0)
+        return 0;
+    if (!endpoint_parse(s->admin, &listen))
+        return -EINVAL;
+    const char *warning = service_library_warning(&listen);
+    if (warning)
+        log_warn("admin listener", F_TEXT("warning", warning));
+    int failure = look_whether_free(&listen);
+    if (failure == 0)
+        failure = service_start(&server->service, &listen, admin_handle, &server->admin);
+    if (failure < 0)
+        snprintf(why, 256,
+                 "cannot listen on " STR_FMT " for admin: %s (choose another with 'admin')",
+                 STR_ARG(s->admin), strerror(-failure));
+    return failure;
+}
+
+static int start_all(struct server *server, char why[256]) {
+    uint32_t random;
+    random_bytes(&random, sizeof(random));
+    snprintf(server->via_id, sizeof(server->via_id), "jotgate-%08x", random);
+    raise_file_limit();
+    server->resolver = resolver_new();
+    server->limits =
+        memory_limits_new(&(struct memory_limits_options){server->settings->limit_buckets});
+    size_t n = server->settings->n_workers ? server->settings->n_workers : server_count_cores();
+    server->metrics = metrics_new(server->settings, n);
+    if (!server->resolver || !server->limits || !server->metrics)
+        return -ENOMEM;
+    TRY(start_keys(server));
+    TRY(start_workers(server, why));
+    TRY(start_admin(server, why));
+    TRY(key_source_start(server->keys));
+    for (size_t i = 0; i < server->n_workers; i++)
+        TRY(worker_start(server->workers[i]));
+    return 0;
+}
+
+int server_start(struct server **out, struct settings *settings, char why[256]) {
+    struct server *server = calloc(1, sizeof(*server));
+    if (!server)
+        return -ENOMEM;
+    why[0] = '\0';
+    block_signals();
+    server->settings = settings_ref(settings);
+    int failure = start_all(server, why);
+    if (failure < 0) {
+        if (!why[0])
+            snprintf(why, 256, "cannot start: %s", strerror(-failure));
+        server_free(server);
+        return failure;
+    }
+    log_info("started", F_TEXT("version", JG_VERSION), F_STR("listen", settings->listen),
+             F_STR("admin", settings->admin), F_STR("upstream", settings->supabase_url),
+             F_INT("workers", server->n_workers), F_INT("routes", settings->n_routes),
+             F_STR("settings", settings->file.n ? settings->file : STR("environment")));
+    *out = server;
+    return 0;
+}
+
+/* ---- drain and stop ---- */
+
+/* True when a signal came within `ns`. */
+static bool wait_for_signal(int64_t ns) {
+    sigset_t set = waited_signals();
+    sigdelset(&set, SIGUSR1);
+    struct timespec timeout = {(time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S)};
+    return sigtimedwait(&set, NULL, &timeout) > 0;
+}
+
+static bool all_ended(const struct server *server) {
+    for (size_t i = 0; i < server->n_workers; i++)
+        if (!worker_has_ended(server->workers[i]))
+            return false;
+    return true;
+}
+
+static void drain(struct server *server) {
+    const struct settings *s = server->settings;
+    log_info("draining", F_INT("delay_ms", s->drain_delay_ns / NS_PER_MS),
+             F_INT("timeout_ms", s->drain_timeout_ns / NS_PER_MS));
+    atomic_store(&server->admin.is_draining, true);
+    for (size_t i = 0; i < server->n_workers; i++)
+        worker_drain(server->workers[i]);
+    if (wait_for_signal(s->drain_delay_ns))
+        return;
+    for (size_t i = 0; i < server->n_workers; i++)
+        worker_finish(server->workers[i]);
+    int64_t deadline_ns = clock_now().mono_ns + s->drain_timeout_ns;
+    while (!all_ended(server) && clock_now().mono_ns < deadline_ns)
+        if (wait_for_signal(20 * NS_PER_MS))
+            return;
+}
+
+void server_run(struct server *server) {
+    sigset_t set = waited_signals();
+    int signal_number = 0;
+    while (sigwait(&set, &signal_number) != 0 || signal_number == SIGUSR1)
+        if (signal_number == SIGUSR1) /* the operator: fetch the keys now */
+            key_source_refresh(server->keys);
+    log_info("signal", F_TEXT("name", signal_number == SIGTERM ? "SIGTERM" : "SIGINT"));
+    drain(server);
+    log_info("stopped", F_BOOL("clean", all_ended(server)));
+}
+
+void server_free(struct server *server) {
+    if (!server)
+        return;
+    if (server->service)
+        service_stop(server->service);
+    if (server->keys)
+        key_source_stop(server->keys);
+    for (size_t i = 0; i < server->n_workers; i++)
+        worker_free(server->workers[i]);
+    key_source_free(server->keys);
+    free(server->origins);
+    metrics_free(server->metrics);
+    memory_limits_free(server->limits);
+    resolver_free(server->resolver);
+    settings_unref(server->settings);
+    free(server);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* A worker's thread runs its loop and nothing else. Others speak to it by mail. */
+#include "server/worker.h"
+
+#include "io/connection.h"
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define FINISH_LOOK_NS (10 * NS_PER_MS)
+
+struct worker {
+    struct loop *loop;
+    struct tls_client *tls;
+    struct gateway *gateway;
+    struct timer finish_timer;
+    pthread_t thread;
+    bool is_started;
+    atomic_bool has_ended;
+};
+
+static void on_keyring(void *arg, struct keyring *ring) {
+    struct worker *worker = arg;
+    gateway_set_keyring(worker->gateway, ring);
+}
+
+static struct worker *fail(struct worker *worker, char why[160], const char *what) {
+    if (what)
+        snprintf(why, 160, "%s: %s", what, strerror(errno));
+    worker_free(worker);
+    return NULL;
+}
+
+struct worker *worker_new(const struct gateway_parts *parts, size_t index, int listen_fd,
+                          char why[160]) {
+    struct worker *worker = calloc(1, sizeof(*worker));
+    if (!worker) {
+        close(listen_fd);
+        return fail(NULL, why, "a worker");
+    }
+    struct gateway_parts own = *parts;
+    own.loop = worker->loop = loop_new();
+    if (!worker->loop) {
+        close(listen_fd);
+        return fail(worker, why, "an event loop");
+    }
+    own.tls = worker->tls = tls_client_new(why);
+    if (!worker->tls) {
+        close(listen_fd);
+        return fail(worker, why, NULL);
+    }
+    own.worker = index;
+    worker->gateway = gateway_new(&own);
+    if (!worker->gateway) {
+        close(listen_fd);
+        return fail(worker, why, "a gateway");
+    }
+    int failure = gateway_listen(worker->gateway, listen_fd);
+    if (failure == 0)
+        failure = key_source_subscribe(parts->keys, worker->loop, on_keyring, worker);
+    if (failure == 0)
+        return worker;
+    errno = -failure;
+    return fail(worker, why, "the public listener");
+}
+
+static void *live(void *arg) {
+    struct worker *worker = arg;
+    loop_run(worker->loop);
+    atomic_store(&worker->has_ended, true);
+    return NULL;
+}
+
+int worker_start(struct worker *worker) {
+    int failure = pthread_create(&worker->thread, NULL, live, worker);
+    worker->is_started = failure == 0;
+    return -failure;
+}
+
+static void drain(void *arg) {
+    struct worker *worker = arg;
+    gateway_drain(worker->gateway);
+}
+
+/* The last answer's bytes may still lie in the socket's buffer; closing does not lose them. */
+static void look_whether_finished(struct timer *timer) {
+    struct worker *worker = CONTAINER_OF(timer, struct worker, finish_timer);
+    if (gateway_count_requests(worker->gateway) == 0 &&
+        gateway_count_connections(worker->gateway) == 0) {
+        loop_stop(worker->loop);
+        return;
+    }
+    loop_timer_set(worker->loop, timer, loop_now(worker->loop)->mono_ns + FINISH_LOOK_NS,
+                   look_whether_finished);
+}
+
+static void finish(void *arg) {
+    struct worker *worker = arg;
+    gateway_stop_listening(worker->gateway);
+    look_whether_finished(&worker->finish_timer);
+}
+
+/* Mail that cannot be posted leaves the worker to worker_stop at the drain's deadline. */
+void worker_drain(struct worker *worker) {
+    if (loop_post(worker->loop, drain, worker) < 0)
+        return;
+}
+
+void worker_finish(struct worker *worker) {
+    if (loop_post(worker->loop, finish, worker) < 0)
+        loop_stop(worker->loop);
+}
+
+void worker_stop(struct worker *worker) { loop_stop(worker->loop); }
+
+bool worker_has_ended(const struct worker *worker) { return atomic_load(&worker->has_ended); }
+
+void worker_free(struct worker *worker) {
+    if (!worker)
+        return;
+    if (worker->is_started) {
+        loop_stop(worker->loop);
+        pthread_join(worker->thread, NULL);
+    }
+    if (worker->loop)
+        loop_timer_clear(worker->loop, &worker->finish_timer);
+    gateway_free(worker->gateway);
+    tls_client_free(worker->tls);
+    loop_free(worker->loop);
+    free(worker);
+}
