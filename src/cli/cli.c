@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* One table of commands: what runs, and what its help says. */
+#include "cli/cli.h"
+
+#include "base/json.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+static int command_version(int argc, char **argv);
+static int command_help(int argc, char **argv);
+
+/* clang-format off */
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary, *help;
+} commands[] = {
+    {"run", command_run, "start the gateway (also without any command)",
+     "usage: jotgate [run] [-c FILE]\n\n"
+     "Starts the gateway. Without FILE everything comes from the environment: SUPABASE_URL names the project, and the\n"
+     "built-in Supabase routes apply. SIGTERM and SIGINT drain and stop; a second one stops at once.\n\n"
+     "  -c FILE   settings (YAML); config/jotgate.yaml documents every one\n\n"
+     "Exit: 0 stopped, 2 unreadable settings, 3 cannot start (port taken).\n"},
+    {"demo", command_demo, "try it: a stand-in Supabase and the gateway before it",
+     "usage: jotgate demo [--listen ADDRESS] [--once]\n\n"
+     "Starts a stand-in Supabase on loopback (an issuer with a fresh ES256 key served as JWKS over HTTP, and an upstream that echoes),\n"
+     "the gateway before it with limits in memory, and prints ready-made curl lines.\n\n"
+     "  --listen ADDRESS   where the gateway listens; default 127.0.0.1:8080\n"
+     "  --once             sends the requests itself, prints each answer, exits 0 when all are as they should be\n"},
+    {"check", command_check, "read the settings, say what is wrong or odd, print them",
+     "usage: jotgate check [-c FILE]\n\n"
+     "Reads and lints the settings, then prints them as they take effect (secrets masked) and the route table.\n\n"
+     "Exit: 0 good, 1 findings, 2 unreadable; every message is file:line:column: text.\n"},
+    {"verify", command_verify, "verify tokens offline and say why not",
+     "usage: jotgate verify [--jwks FILE|URL] [--issuer I] [--audience A] [--alg A,...] [--signature-only] TOKEN | -\n\n"
+     "One line of JSON a token; '-' reads tokens from standard input, one a line, and answers each line.\n"
+     "Without --jwks the keys are the project's (SUPABASE_URL). A FILE may hold a JWKS or one JWK, also symmetric ones.\n\n"
+     "  --issuer I         the token's iss must be I\n"
+     "  --audience A       A must be in the token's aud\n"
+     "  --alg A,...        only these algorithms; otherwise every one that the key allows\n"
+     "  --signature-only   stop below the claims: the payload may be any bytes\n\n"
+     "Exit: 0 all valid, 1 some are not, 2 usage or unreadable keys.\n"},
+    {"mint", command_mint, "sign tokens for tests and load generators",
+     "usage: jotgate mint --alg A --key FILE | --secret-env NAME [options]\n"
+     "       jotgate mint --new-key FILE --alg A\n\n"
+     "  --key FILE          a private key, PEM or JWK;  --secret-env NAME: the HMAC secret is in this variable\n"
+     "  --sub S  --role R   default: a random UUID, authenticated\n"
+     "  --ttl D             default 1h; negative ones are expired tokens\n"
+     "  --claim K=V         any claim; V is JSON, else a string; may be repeated; wins over the defaults\n"
+     "  --kid K             in the header\n"
+     "  --count N           so many tokens, one a line\n"
+     "  --new-key FILE      writes a new private key (PEM, mode 0600) and prints its public JWK\n"},
+    {"jwks", command_jwks, "what keys the running gateway holds; refresh: fetch now",
+     "usage: jotgate jwks [refresh] [-c FILE]\n\n"
+     "Asks the running gateway's admin listener which key sets it holds and how old they are. 'refresh' makes it fetch them now,\n"
+     "whatever the cooldown, and waits for the outcome. Run it on the gateway's machine, with the gateway's settings.\n"},
+    {"health", command_health, "exit 0 when the gateway on this machine is alive",
+     "usage: jotgate health [-c FILE]\n\nAsks /_jotgate/health on the address that the settings listen on. For HEALTHCHECK.\n"},
+    {"version", command_version, "print the version", "usage: jotgate version\n"},
+    {"help", command_help, "help [COMMAND]", "usage: jotgate help [COMMAND]\n"},
+};
+/* clang-format on */
+#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const struct command *command_named(const char *name) {
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int command_version(int argc, char **argv) {
+    (void)argc, (void)argv;
+    puts("jotgate " JG_VERSION);
+    return EXIT_OK;
+}
+
+static int command_help(int argc, char **argv) {
+    if (argc > 1) {
+        const struct command *command = command_named(argv[1]);
+        if (!command)
+            return cli_usage("help", "there is no command '%s'", argv[1]);
+        fputs(command->help, stdout);
+        return EXIT_OK;
+    }
+    puts("jotgate: the gateway in front of Supabase: verifies tokens, limits callers, forwards.\n");
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        printf("  %-8s  %s\n", commands[i].name, commands[i].summary);
+    puts("\nThe shortest way in: SUPABASE_URL=https://abc.supabase.co jotgate");
+    puts("'jotgate help COMMAND' says more. Exit codes: 0 ok, 1 refused or findings, 2 usage or "
+         "settings, 3 cannot start.");
+    return EXIT_OK;
+}
+
+static bool asks_for_help(const char *argument) {
+    return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
+}
+
+int cli_main(int argc, char **argv) {
+    json_seed();
+    if (argc > 1 && asks_for_help(argv[1]))
+        return command_help(1, argv);
+    if (argc > 1 && strcmp(argv[1], "--version") == 0)
+        return command_version(argc, argv);
+    if (argc < 2 || argv[1][0] == '-')
+        return command_run(argc, argv);
+    const struct command *command = command_named(argv[1]);
+    if (!command)
+        return cli_usage("help", "there is no command '%s'", argv[1]);
+    if (argc > 2 && asks_for_help(argv[2])) {
+        fputs(command->help, stdout);
+        return EXIT_OK;
+    }
+    return command->run(argc - 1, argv + 1);
+}
+
+int cli_usage(const char *command, const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    fprintf(stderr, "jotgate %s: ", command);
+    vfprintf(stderr, format, list);
+    fprintf(stderr, "\nTry 'jotgate help%s%s'.\n", strcmp(command, "help") == 0 ? "" : " ",
+            strcmp(command, "help") == 0 ? "" : command);
+    va_end(list);
+    return EXIT_USAGE;
+}
+
+static void report_to_stderr(void *arg, const char *line) {
+    (void)arg;
+    fprintf(stderr, "%s\n", line);
+}
+
+struct settings *cli_settings(const char *file) {
+    struct settings *settings = NULL;
+    int failure = settings_load(&settings, file, report_to_stderr, NULL);
+    if (failure < 0 && failure != -EINVAL)
+        fprintf(stderr, "%s: %s\n", file ? file : "environment", strerror(-failure));
+    return failure < 0 ? NULL : settings;
+}

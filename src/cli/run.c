@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* The two ways to look at settings: start with them, or check them. */
+#include "cli/cli.h"
+
+#include "base/log.h"
+#include "server/server.h"
+#include <errno.h>
+#include <stdio.h>
+
+/* -c FILE and nothing else; NULL in *file without it. */
+static bool read_arguments(int argc, char **argv, const char **file) {
+    *file = NULL;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "-c") != 0 || i + 1 == argc || *file)
+            return false;
+        *file = argv[++i];
+    }
+    return true;
+}
+
+int command_run(int argc, char **argv) {
+    const char *file;
+    char why[256];
+    struct server *server = NULL;
+    if (!read_arguments(argc, argv, &file))
+        return cli_usage("run", "expected nothing or -c FILE");
+    struct settings *settings = cli_settings(file);
+    if (!settings)
+        return EXIT_USAGE;
+    int failure =
+        log_start((enum log_format)settings->log_format, (enum log_level)settings->log_level);
+    if (failure == 0)
+        failure = server_start(&server, settings, why);
+    else
+        snprintf(why, sizeof(why), "cannot start the log: %s", strerror(-failure));
+    if (failure < 0)
+        log_error("cannot start", F_TEXT("why", why));
+    else
+        server_run(server);
+    server_free(server);
+    settings_unref(settings);
+    log_stop();
+    if (failure < 0)
+        fprintf(stderr, "jotgate: %s\n", why);
+    return failure < 0 ? EXIT_CANNOT_START : EXIT_OK;
+}
+
+static void print_finding(void *arg, const char *line) {
+    (void)arg;
+    fprintf(stderr, "%s\n", line);
+}
+
+int command_check(int argc, char **argv) {
+    const char *file;
+    struct buffer text = {0};
+    if (!read_arguments(argc, argv, &file))
+        return cli_usage("check", "expected nothing or -c FILE");
+    struct settings *settings = cli_settings(file);
+    if (!settings)
+        return EXIT_USAGE;
+    size_t findings = settings_lint(settings, print_finding, NULL);
+    if (settings_print(settings, &text) == 0)
+        fwrite(text.at + text.head, 1, buffer_length(&text), stdout);
+    buffer_release(&text);
+    settings_unref(settings);
+    return findings > 0 ? EXIT_REFUSED : EXIT_OK;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* Small blocking helpers of the commands; nothing here runs inside the gateway. */
+#include "cli/cli.h"
+
+#include "base/cleanup.h"
+#include "io/endpoint.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/time.h>
+
+#define READ_MAX      (8u << 20)
+#define GET_TIMEOUT_S 10
+
+static int read_all(int fd, struct buffer *out) {
+    for (;;) {
+        char *room;
+        TRY(buffer_reserve(out, 64 * 1024, &room));
+        ssize_t n = read(fd, room, 64 * 1024);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : 0;
+        buffer_commit(out, (size_t)n);
+        if (buffer_length(out) > READ_MAX)
+            return -EFBIG;
+    }
+}
+
+int cli_read(const char *path, struct buffer *out) {
+    if (strcmp(path, "-") == 0)
+        return read_all(STDIN_FILENO, out);
+    CLEANUP(cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? -errno : read_all(fd, out);
+}
+
+/* The address that a listener on "all addresses" answers on. */
+static void make_local(struct endpoint *endpoint) {
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&endpoint->address;
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&endpoint->address;
+    if (endpoint->address.ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr))
+        v6->sin6_addr = in6addr_loopback;
+    if (endpoint->address.ss_family == AF_INET && v4->sin_addr.s_addr == htonl(INADDR_ANY))
+        v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+}
+
+static int connect_to(struct str address) {
+    struct endpoint endpoint;
+    struct timeval timeout = {GET_TIMEOUT_S, 0};
+    if (!endpoint_parse(address, &endpoint))
+        return -EINVAL;
+    make_local(&endpoint);
+    int fd = socket(endpoint.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+    if (connect(fd, (const struct sockaddr *)&endpoint.address, endpoint.length) == 0)
+        return fd;
+    int failure = -errno;
+    close(fd);
+    return failure;
+}
+
+static int write_all(int fd, struct str bytes) {
+    while (bytes.n > 0) {
+        ssize_t n = send(fd, bytes.at, bytes.n, MSG_NOSIGNAL);
+        if (n < 0)
+            return -errno;
+        bytes = str_skip(bytes, (size_t)n);
+    }
+    return 0;
+}
+
+/* HTTP/1.0: the answer ends with the connection, so that its framing need not be read. */
+int cli_get(struct str address, struct str path, struct str fields, struct buffer *body) {
+    struct buffer text = {0};
+    CLEANUP(cleanup_close) int fd = connect_to(address);
+    int status = 0;
+    if (fd < 0)
+        return fd;
+    int failure =
+        buffer_printf(&text, "GET " STR_FMT " HTTP/1.0\r\nHost: " STR_FMT "\r\n" STR_FMT "\r\n",
+                      STR_ARG(path), STR_ARG(address), STR_ARG(fields));
+    if (failure == 0)
+        failure = write_all(fd, buffer_bytes(&text));
+    buffer_clear(&text);
+    if (failure == 0)
+        failure = read_all(fd, &text);
+    struct str answer = buffer_bytes(&text);
+    for (size_t i = 0; failure == 0 && i + 4 <= answer.n; i++)
+        if (memcmp(answer.at + i, "\r\n\r\n", 4) == 0) {
+            uint64_t code;
+            if (answer.n > 12 && str_to_u64((struct str){answer.at + 9, 3}, &code))
+                status = (int)code;
+            failure = buffer_append(body, str_skip(answer, i + 4));
+            break;
+        }
+    buffer_release(&text);
+    return failure < 0 ? failure : status > 0 ? status : -EPROTO;
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/* The gateway's own verification, one line of JSON a token. */
+#include "cli/cli.h"
+
+#include "auth/token.h"
+#include "base/arena.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "io/key_source.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define VALUES_MAX 8
+
+struct request {
+    const char *keys; /* FILE or URL; NULL: the project's */
+    const char *token;
+    struct str issuers[VALUES_MAX], audiences[VALUES_MAX];
+    size_t n_issuers, n_audiences;
+    unsigned algorithms;
+    bool signature_only;
+};
+
+static bool read_algorithms(const char *list, unsigned *algorithms) {
+    struct str rest = str_of(list), name;
+    *algorithms = 0;
+    while (str_split(&rest, ',', &name)) {
+        enum algorithm algorithm = algorithm_of(name);
+        if (algorithm == ALGORITHM_COUNT)
+            return false;
+        *algorithms |= ALGORITHM_BIT(algorithm);
+    }
+    return *algorithms != 0;
+}
+
+static bool add(struct str *list, size_t *n, const char *value) {
+    if (*n == VALUES_MAX)
+        return false;
+    list[(*n)++] = str_of(value);
+    return true;
+}
+
+static bool read_option(struct request *r, const char *name, const char *value) {
+    if (strcmp(name, "--jwks") == 0)
+        return (r->keys = value);
+    if (strcmp(name, "--issuer") == 0)
+        return add(r->issuers, &r->n_issuers, value);
+    if (strcmp(name, "--audience") == 0)
+        return add(r->audiences, &r->n_audiences, value);
+    if (strcmp(name, "--alg") == 0)
+        return read_algorithms(value, &r->algorithms);
+    return false;
+}
+
+/* ---- keys ---- */
+
+struct fetch {
+    struct loop *loop;
+    struct keyring *ring;
+    struct key_source *source;
+};
+
+static void on_keyring(void *arg, struct keyring *ring) {
+    struct fetch *fetch = arg;
+    struct key_status status;
+    key_source_status(fetch->source, 0, &status);
+    if (status.n_fetches == 0)
+        return;
+    fetch->ring = keyring_ref(ring);
+    loop_stop(fetch->loop);
+}
+
+static struct keyring *fetch_keys(const char *url) {
+    struct key_origin origin = {
+        .name = STR("verify"), .jwks_url = str_of(url), .algorithms = ALGORITHMS_ALL};
+    struct key_times times = {600, 86400, 30, 5000};
+    struct fetch fetch = {.loop = loop_new(), .source = key_source_new(&origin, 1, &times)};
+    struct key_status status = {0};
+    if (fetch.loop && fetch.source &&
+        key_source_subscribe(fetch.source, fetch.loop, on_keyring, &fetch) == 0 &&
+        key_source_start(fetch.source) == 0) {
+        loop_run(fetch.loop);
+        key_source_status(fetch.source, 0, &status);
+        key_source_stop(fetch.source);
+    }
+    if (status.error[0])
+        fprintf(stderr, "jotgate verify: %s: %s\n", url, status.error);
+    key_source_free(fetch.source);
+    loop_free(fetch.loop);
+    if (!status.error[0] && fetch.ring && fetch.ring->issuers[0].keys)
+        return fetch.ring;
+    keyring_unref(fetch.ring);
+    return NULL;
+}
+
+static void on_skipped(void *arg, struct str kid, const char *reason) {
+    (void)arg;
+    fprintf(stderr, "jotgate verify: key '" STR_FMT "' is not used: %s\n", STR_ARG(kid), reason);
+}
+
+static struct keyring *read_keys(const char *path) {
+    struct buffer text = {0};
+    struct keyset *set = NULL;
+    struct keyset_options options = {
+        .algorithms = ALGORITHMS_ALL, .allows_symmetric = true, .on_skipped = on_skipped};
+    char why[160] = "";
+    int failure = cli_read(path, &text);
+    if (failure == 0)
+        failure = keyset_parse(&set, buffer_bytes(&text), &options, why);
+    else
+        snprintf(why, sizeof(why), "%s", strerror(-failure));
+    buffer_release(&text);
+    struct keyring *ring = failure == 0 ? keyring_new(1) : NULL;
+    if (ring)
+        ring->issuers[0] = (struct issuer_keys){.keys = set, .state = KEYS_FRESH};
+    else
+        fprintf(stderr, "jotgate verify: %s: %s\n", path, why);
+    return ring;
+}
+
+static bool is_url(const char *keys) {
+    return str_starts(str_of(keys), STR("http://")) || str_starts(str_of(keys), STR("https://"));
+}
+
+/* The project's: where its keys are, and whose tokens count. */
+static struct keyring *project_keys(struct request *r, struct settings **settings, char url[1024]) {
+    *settings = cli_settings(NULL);
+    if (!*settings)
+        return NULL;
+    snprintf(url, 1024, STR_FMT, STR_ARG((*settings)->sources[0].jwks_url));
+    r->keys = url;
+    return fetch_keys(url);
+}
+
+/* ---- answers ---- */
+
+static int put_refusal(struct buffer *out, enum token_verdict verdict) {
+    const char *code = verdict == TOKEN_EXPIRED ? "token_expired" : "bad_jwt";
+    TRY(buffer_printf(out, "{\"ok\":false,\"code\":\"%s\",\"reason\":", code));
+    TRY(put_json_string(out, str_of(token_verdict_text(verdict))));
+    return buffer_append_byte(out, '}');
+}
+
+/* The payload as JSON when it is, else as a string. */
+static int put_payload(struct buffer *out, struct str payload) {
+    struct doc *doc = doc_parse(payload, NULL);
+    int failure = doc ? put_json_node(out, doc_root(doc)) : put_json_string(out, payload);
+    doc_free(doc);
+    return failure;
+}
+
+static int put_good(struct buffer *out, struct str header, struct str payload) {
+    TRY(buffer_append(out, STR("{\"ok\":true,\"header\":")));
+    TRY(put_payload(out, header));
+    TRY(buffer_append(out, STR(",\"claims\":")));
+    TRY(put_payload(out, payload));
+    return buffer_append_byte(out, '}');
+}
+
+static enum token_verdict check_claims(const struct request *r, struct str token,
+                                       const struct keyring *ring, struct arena *arena) {
+    struct token_hint hint;
+    struct claim_paths paths = {0};
+    struct now now = clock_now();
+    struct issuer_rule rule = {
+        .name = STR("verify"),
+        .issuers = r->issuers,
+        .n_issuers = r->n_issuers,
+        .audiences = r->audiences,
+        .n_audiences = r->n_audiences,
+        .algorithms = r->algorithms,
+        .leeway_s = 30,
+    };
+    /* Nobody asked for an issuer: whoever the token names is right. */
+    if (r->n_issuers == 0 && token_peek(token, &hint, arena)) {
+        rule.issuers = &hint.issuer;
+        rule.n_issuers = 1;
+    }
+    struct token_rules rules = {&rule, 1, &paths};
+    struct token_result result = token_verify(token, &rules, ring, &now, arena);
+    claims_unref(result.claims);
+    return result.verdict;
+}
+
+static bool answer(const struct request *r, struct str token, const struct keyring *ring,
+                   struct arena *arena) {
+    struct str header, payload;
+    struct buffer line = {0};
+    enum token_verdict verdict = token_verify_signature(token, ring->issuers[0].keys, r->algorithms,
+                                                        &header, &payload, arena);
+    if (verdict == TOKEN_VALID && !r->signature_only)
+        verdict = check_claims(r, token, ring, arena);
+    int failure =
+        verdict == TOKEN_VALID ? put_good(&line, header, payload) : put_refusal(&line, verdict);
+    if (failure == 0)
+        printf(STR_FMT "\n", STR_ARG(buffer_bytes(&line)));
+    buffer_release(&line);
+    arena_reset(arena);
+    return verdict == TOKEN_VALID;
+}
+
+static int answer_lines(const struct request *r, const struct keyring *ring, struct arena *arena) {
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t n;
+    int code = EXIT_OK;
+    while ((n = getline(&line, &size, stdin)) >= 0) {
+        struct str token = {line, (size_t)n};
+        if (token.n > 0 && token.at[token.n - 1] == '\n')
+            token.n--;
+        if (!answer(r, token, ring, arena))
+            code = EXIT_REFUSED;
+    }
+    free(line);
+    return code;
+}
+
+int command_verify(int argc, char **argv) {
+    struct request r = {.algorithms = ALGORITHMS_ALL};
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--signature-only") == 0)
+            r.signature_only = true;
+        else if (argv[i][0] == '-' && argv[i][1] == '-' && i + 1 < argc &&
+                 read_option(&r, argv[i], argv[i + 1]))
+            i++;
+        else if (!r.token && (argv[i][0] != '-' || argv[i][1] == '\0'))
+            r.token = argv[i];
+        else
+            return cli_usage("verify", "cannot use '%s'", argv[i]);
+    }
+    if (!r.token)
+        return cli_usage("verify", "a token or '-' is needed");
+
+    struct settings *settings = NULL;
+    char url[1024];
+    struct keyring *ring = !r.keys          ? project_keys(&r, &settings, url)
+                           : is_url(r.keys) ? fetch_keys(r.keys)
+                                            : read_keys(r.keys);
+    struct arena arena;
+    arena_init(&arena);
+    int code = EXIT_USAGE;
+    if (ring && strcmp(r.token, "-") == 0)
+        code = answer_lines(&r, ring, &arena);
+    else if (ring)
+        code = answer(&r, str_of(r.token), ring, &arena) ? EXIT_OK : EXIT_REFUSED;
+    arena_fini(&arena);
+    keyring_unref(ring);
+    settings_unref(settings);
+    return code;
+}
