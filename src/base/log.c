@@ -15,7 +15,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
@@ -51,6 +50,13 @@ static const char *const LEVELS[] = {
 
 /* ---- making a line ---- */
 
+static int put_int(struct buffer *out, int64_t value) {
+    if (value >= 0)
+        return buffer_append_u64(out, (uint64_t)value);
+    TRY(buffer_append_byte(out, '-'));
+    return buffer_append_u64(out, 0 - (uint64_t)value);
+}
+
 static int put_real(struct buffer *out, double value) {
     /* JSON has no infinities and no NaN. */
     return isfinite(value) ? buffer_printf(out, "%.9g", value) : buffer_append(out, STR("null"));
@@ -73,7 +79,7 @@ static int put_value(struct buffer *out, const struct log_field *field, bool as_
     case LOG_FIELD_STR:
         return put_str(out, field->text, as_json);
     case LOG_FIELD_INT:
-        return buffer_printf(out, "%" PRId64, field->number);
+        return put_int(out, field->number);
     case LOG_FIELD_REAL:
         return put_real(out, field->real);
     case LOG_FIELD_BOOL:
