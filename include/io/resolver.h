@@ -4,7 +4,8 @@
 #include "io/loop.h"
 
 /* Names to addresses off the loop: a thread of its own calls getaddrinfo (which knows hosts, nsswitch, Fly's .internal) and keeps
- * answers for 30 s (failures for 1 s). One per process. Literal addresses need no thread. */
+ * answers for 30 s (failures for 1 s; the last addresses live on while the name service fails). One per process. Literal addresses
+ * need no thread. */
 struct resolver;
 
 #define RESOLVER_ENDPOINTS_MAX 8
@@ -15,7 +16,8 @@ struct resolved {
 };
 
 struct resolver *resolver_new(void) MUST_USE; /* NULL, errno set; starts the thread */
-void resolver_free(struct resolver *resolver); /* takes NULL; stops the thread */
+/* Takes NULL; stops the thread (waits for no name service). After all lookups ended or were cancelled and their loops run no more. */
+void resolver_free(struct resolver *resolver);
 
 /* Embedded in its owner; all zeros is idle. on_done comes on the loop's thread, never from inside resolver_ask. */
 struct lookup {
