@@ -9,4 +9,5 @@ void answer_preflight(struct exchange *x); /* a CORS preflight for a known route
 void answer_json(struct exchange *x, int status, struct str body);
 
 /* The fields that every answer carries: x-request-id, RateLimit, RateLimit-Policy, CORS (unless `upstream` set it). */
-int answer_add_fields(const struct exchange *x, struct buffer *fields, struct fields upstream) MUST_USE;
+int answer_add_fields(const struct exchange *x, struct buffer *fields,
+                      struct fields upstream) MUST_USE;

@@ -5,5 +5,9 @@
 /* Which limits does this request meet, and under which keys? Fills x->charges. A session refresh meets only the refresh limit; service callers
  * only limits for everyone. */
 void charges_find(struct exchange *x);
+/* Take them all, or none: x->outcome. True when the request may pass. */
+bool charges_take(struct exchange *x);
+/* What stands, without counting. */
+void charges_look(struct exchange *x);
 /* Is this the session refresh, whose refusal by 4xx would sign the user out? */
 bool charges_is_refresh(const struct exchange *x);

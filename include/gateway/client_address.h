@@ -7,4 +7,5 @@ struct client_address {
     struct ip ip;
     bool is_https;
 };
-struct client_address client_address_find(const struct trust *trust, struct ip peer, struct fields fields);
+struct client_address client_address_find(const struct trust *trust, struct ip peer,
+                                          struct fields fields);

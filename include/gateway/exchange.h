@@ -9,10 +9,12 @@ struct exchange {
     struct gateway *gateway;
     struct settings *settings; /* one reference: a reload does not change a request under way */
     struct client *client;
-    struct upstream_call *call; /* NULL: not forwarded (yet, or any more) */
+    struct upstream_call *call;       /* NULL: not forwarded (yet, or any more) */
     struct exchange *next, *previous; /* among the gateway's open ones */
+    struct exchange *next_waiting;    /* for keys; used within gateway_set_keyring only */
     struct arena arena;
     size_t step; /* of the pipeline */
+    bool has_head;
 
     /* route */
     struct target target;
@@ -44,6 +46,7 @@ struct exchange {
 
     /* relay */
     bool request_body_ended;
+    bool replaces_apikey; /* the caller's apikey field gives way to ours */
     uint64_t request_body_bytes;
 
     char id[65];          /* x-request-id */
@@ -51,9 +54,15 @@ struct exchange {
     int64_t started_ns, upstream_started_ns, upstream_head_ns; /* monotonic; 0: not yet */
 };
 
-struct exchange *exchange_new(struct gateway *gateway, struct client *client) MUST_USE; /* NULL when memory is out */
+/* `has_head`: false when what came is no request; then it has no fields. NULL when memory is out. */
+struct exchange *exchange_new(struct gateway *gateway, struct client *client,
+                              bool has_head) MUST_USE;
 /* Logs, counts, lets go of the upstream and of everything else. Once, at the end. */
 void exchange_finish(struct exchange *x);
+
+/* Breaks the answer off: the client must not take what it has for complete. Finishes the exchange. */
+void exchange_cut(struct exchange *x, const char *reason);
+void exchange_free_spares(struct gateway *gateway);
 
 struct fields exchange_fields(const struct exchange *x);
 const struct now *exchange_now(const struct exchange *x);

@@ -8,8 +8,9 @@
  * policy; never subjects, addresses or paths. */
 struct metrics;
 
-struct metrics *metrics_new(const struct settings *settings, size_t n_workers) MUST_USE; /* NULL when memory is out */
-void metrics_free(struct metrics *metrics); /* takes NULL */
+struct metrics *metrics_new(const struct settings *settings,
+                            size_t n_workers) MUST_USE; /* NULL when memory is out */
+void metrics_free(struct metrics *metrics);             /* takes NULL */
 
 /* One finished exchange. */
 struct metrics_request {
@@ -20,9 +21,12 @@ struct metrics_request {
     int64_t upstream_ns; /* to its head; -1: none */
     uint64_t bytes_in, bytes_out;
 };
-void metrics_count_request(struct metrics *metrics, size_t worker, const struct metrics_request *request);
-void metrics_count_token(struct metrics *metrics, size_t worker, size_t issuer, enum token_verdict verdict, bool cache_hit);
-void metrics_count_limit(struct metrics *metrics, size_t worker, const struct limit_policy *policy, bool refused);
+void metrics_count_request(struct metrics *metrics, size_t worker,
+                           const struct metrics_request *request);
+void metrics_count_token(struct metrics *metrics, size_t worker, size_t issuer,
+                         enum token_verdict verdict, bool cache_hit);
+void metrics_count_limit(struct metrics *metrics, size_t worker, const struct limit_policy *policy,
+                         bool refused);
 
 /* Things that stand at a value; each worker sets its own, the reader sums. */
 enum metrics_gauge {

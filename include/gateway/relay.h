@@ -3,6 +3,9 @@
 #include "gateway/exchange.h"
 
 /* Two pumps between client and upstream, each as fast as its slower side, in bounded memory. */
+
+/* The request's head goes upstream; the rest follows events. False when memory is out. */
+bool relay_start(struct exchange *x) MUST_USE;
 void relay_request_body(struct exchange *x); /* client -> upstream, as far as it goes now */
 void relay_answer_head(struct exchange *x);  /* the upstream's head has come: ours goes out */
 void relay_answer_body(struct exchange *x);  /* upstream -> client, as far as it goes now */

@@ -4,27 +4,48 @@
 #include "base/result.h"
 #include <stdbool.h>
 
-/* GCRA (ITU-T I.371 Annex A, virtual scheduling): a rate that refills steadily, and a burst. State is one number, the
- * theoretical arrival time. Pure: reads no clock, allocates nothing, never fails. */
+/* A rate that refills steadily, and a burst. Source: ITU-T I.371 Annex A (GCRA, virtual scheduling);
+ * the state is one point in time, the theoretical arrival time. Pure: reads no clock, allocates
+ * nothing, never fails. Exact: a rate that does not divide its period (7/minute) does not drift.
+ *
+ * In any window of T the calls admitted are at most burst + count * T / period. */
 struct bucket_rule {
-    int64_t period_ns; /* in which `count` calls refill; 1 s .. 1 day (more is refused by the settings) */
+    int64_t period_ns; /* in which `count` calls refill; 1 s .. 1 day */
     int64_t count;     /* 1 .. 10^9 */
     int64_t burst;     /* how many calls may come at once when nothing was used; 1 .. 10^9 */
 };
+#define BUCKET_COUNT_MAX     INT64_C(1000000000)
+#define BUCKET_PERIOD_MIN_NS NS_PER_S
+#define BUCKET_PERIOD_MAX_NS (86400 * NS_PER_S)
+/* The longest time that an empty bucket may take to be full again: 100 years. */
+#define BUCKET_REFILL_MAX_NS (36525 * BUCKET_PERIOD_MAX_NS)
+
+/* All three in their ranges, and burst * period / count within BUCKET_REFILL_MAX_NS. The settings
+ * refuse other rules; below they are bugs. */
+bool bucket_rule_is_valid(const struct bucket_rule *rule);
+
+/* Theoretical arrival time: monotonic, tat_ns + tat_parts / rule->count. {0, 0}: as good as new.
+ * Belongs to one rule for life: under another rule's count the parts would mean something else. */
 struct bucket {
-    int64_t tat_ns; /* 0: as good as new; monotonic */
+    int64_t tat_ns;
+    uint32_t tat_parts;
 };
 
 struct bucket_state {
-    bool allowed;
+    bool allowed;      /* a cost of 0 always is */
     int64_t remaining; /* calls of cost 1 that would be allowed now, after this one */
-    int64_t wait_ns;   /* until a call of this cost would be allowed; 0 when allowed; INT64_MAX: never (cost > burst) */
-    int64_t reset_ns;  /* until the bucket is as good as new */
+    /* Until a call of this cost would be allowed, and not 1 ns earlier; 0 when allowed; INT64_MAX:
+     * never (cost > burst). */
+    int64_t wait_ns;
+    int64_t reset_ns; /* until the bucket is as good as new */
 };
 
-/* What would a call of `cost` (>= 0) meet? Changes nothing. */
-struct bucket_state bucket_look(const struct bucket *b, const struct bucket_rule *rule, int64_t cost, int64_t now_ns);
+/* What would a call of `cost` (>= 0) meet? Changes nothing. now_ns >= 0 may run backwards a little,
+ * as clocks read by several threads do: the bucket only looks fuller then. */
+struct bucket_state bucket_look(const struct bucket *b, const struct bucket_rule *rule,
+                                int64_t cost, int64_t now_ns);
 /* The same, and counts it when allowed. */
-struct bucket_state bucket_take(struct bucket *b, const struct bucket_rule *rule, int64_t cost, int64_t now_ns);
+struct bucket_state bucket_take(struct bucket *b, const struct bucket_rule *rule, int64_t cost,
+                                int64_t now_ns);
 /* Says nothing any more: dropping it changes no answer. */
 bool bucket_is_new(const struct bucket *b, int64_t now_ns);

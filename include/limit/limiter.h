@@ -3,26 +3,23 @@
 #include "limit/memory_limits.h"
 
 /* All the limits of one request at once: nothing is counted unless everything allows. */
-#define LIMITER_CHARGES_MAX 8
-
-struct limit_charge {
-    const struct limit_policy *policy;
-    struct str key; /* the subject, the address, the claim's value; empty for global */
-    int64_t cost;   /* >= 0 */
-};
-
 struct limit_outcome {
-    bool allowed;           /* by all policies that are not shadow */
-    bool shadow_refused;    /* a shadow policy would have refused */
+    bool allowed;        /* by all policies that are not shadow */
+    bool shadow_refused; /* a shadow policy would have refused */
     size_t n;
     struct bucket_state states[LIMITER_CHARGES_MAX]; /* in the charges' order */
-    size_t binding;         /* the charge that refused with the longest wait, or (allowed) has the least left in proportion */
+    /* The charge that refused with the longest wait, or (allowed) has the least left in proportion.
+     * A shadow one only where there is no other. */
+    size_t binding;
 };
 
-/* Whole seconds, rounded up, at least 1: what Retry-After says; a call after it passes if nobody else came. */
+/* Whole seconds, rounded up, at least 1: what Retry-After says; a call after it passes if nobody else
+ * came. For a call that never passes (wait_ns of INT64_MAX): 292 years. */
 int64_t limit_retry_after_s(const struct bucket_state *state);
 
 /* n <= LIMITER_CHARGES_MAX. Thread-safe. */
-struct limit_outcome limiter_take(struct memory_limits *limits, const struct limit_charge *charges, size_t n, int64_t now_ns) MUST_USE;
+struct limit_outcome limiter_take(struct memory_limits *limits, const struct limit_charge *charges,
+                                  size_t n, int64_t now_ns) MUST_USE;
 /* What stands, without counting (cost 0 of each). */
-struct limit_outcome limiter_look(struct memory_limits *limits, const struct limit_charge *charges, size_t n, int64_t now_ns) MUST_USE;
+struct limit_outcome limiter_look(struct memory_limits *limits, const struct limit_charge *charges,
+                                  size_t n, int64_t now_ns) MUST_USE;

@@ -131,7 +131,9 @@ struct settings {
     struct plans plans;
     const struct named_limit *limits;
     size_t n_limits;
-    struct named_limit refresh_limit;
+    struct named_limit refresh_limit; /* default 1800/minute, burst 600, per ip, for everyone */
+    const struct limit_policy *const *policies; /* every policy of plans, limits and the refresh limit; policies[i]->index == i */
+    size_t n_policies;
 
     struct trust trust;
     struct str admin_token; /* JOTGATE_ADMIN_TOKEN; empty: no writes */

@@ -103,7 +103,7 @@ START_TEST(values_are_found_by_their_paths) {
 END_TEST
 
 START_TEST(paths_are_bounded) {
-    static char names[CLAIM_PATHS_MAX + 1][8];
+    static char names[CLAIM_PATHS_MAX + 1][16];
     struct claim_paths paths = {.n = 0};
     for (int i = 0; i < CLAIM_PATHS_MAX; i++) {
         snprintf(names[i], sizeof(names[i]), "p%d", i);

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/* One body that reads well in every Supabase client, CORS on everything (a refusal without it is a network error to a browser, which the
+ * SDK retries three times), and limits in the words of draft-ietf-httpapi-ratelimit-headers. */
+#include "gateway/answer.h"
+
+#include "gateway/charges.h"
+#include "gateway_internal.h"
+#include <assert.h>
+
+#define KEYS_RETRY_S     5
+#define OVERLOAD_RETRY_S 1
+
+#define EXPOSED_NAMES \
+    "Content-Range, Content-Location, Location, Preference-Applied, Proxy-Status, RateLimit, " \
+    "RateLimit-Policy, Retry-After, " \
+    "Server-Timing, Tus-Resumable, Upload-Length, Upload-Offset, WWW-Authenticate, " \
+    "X-Relay-Error, X-Request-Id, " \
+    "X-Sb-Edge-Region, X-Supabase-Api-Version, Sb-Error-Code"
+
+/* ---- CORS ---- */
+
+static const struct field *origin_of(const struct exchange *x) {
+    return fields_find(exchange_fields(x), FIELD_ORIGIN);
+}
+
+static bool origin_is_allowed(const struct settings *settings, struct str origin) {
+    for (size_t i = 0; i < settings->n_cors_origins; i++)
+        if (str_eq(settings->cors_origins[i], origin))
+            return true;
+    return settings->cors_allows_all;
+}
+
+static int add_allow_origin(const struct exchange *x, struct buffer *fields) {
+    const struct field *origin = origin_of(x);
+    if (!origin)
+        return 0;
+    if (x->settings->cors_allows_all)
+        return buffer_append(fields, STR("access-control-allow-origin: *\r\n"));
+    TRY(buffer_append(fields, STR("vary: Origin\r\n")));
+    if (!origin_is_allowed(x->settings, origin->value))
+        return 0;
+    return buffer_printf(fields, "access-control-allow-origin: " STR_FMT "\r\n",
+                         STR_ARG(origin->value));
+}
+
+static int add_cors(const struct exchange *x, struct buffer *fields, struct fields upstream) {
+    if (!origin_of(x))
+        return 0;
+    if (!fields_find(upstream, FIELD_AC_ALLOW_ORIGIN))
+        TRY(add_allow_origin(x, fields));
+    return buffer_append(fields, STR("access-control-expose-headers: " EXPOSED_NAMES "\r\n"));
+}
+
+/* ---- limits ---- */
+
+static int64_t ceil_s(int64_t ns) { return ns / NS_PER_S + (ns % NS_PER_S != 0); }
+
+/* The window in which the whole burst refills. */
+static int64_t window_s(const struct bucket_rule *rate) {
+    __int128 ns = (__int128)rate->burst * rate->period_ns / rate->count;
+    int64_t s = (int64_t)(ns / NS_PER_S) + (ns % NS_PER_S != 0);
+    return s > 0 ? s : 1;
+}
+
+static bool is_reported(const struct exchange *x, size_t i) {
+    return !x->charges[i].policy->is_shadow;
+}
+
+static int add_limits(const struct exchange *x, struct buffer *fields) {
+    const char *separator = "ratelimit-policy: ";
+    for (size_t i = 0; i < x->outcome.n; i++) {
+        const struct limit_policy *policy = x->charges[i].policy;
+        if (!is_reported(x, i))
+            continue;
+        TRY(buffer_printf(fields, "%s\"" STR_FMT "\";q=%lld;w=%lld", separator,
+                          STR_ARG(policy->name), (long long)policy->rate.burst,
+                          (long long)window_s(&policy->rate)));
+        separator = ", ";
+    }
+    if (separator[0] != ',')
+        return 0;
+    separator = "\r\nratelimit: ";
+    for (size_t i = 0; i < x->outcome.n; i++) {
+        const struct bucket_state *state = &x->outcome.states[i];
+        if (!is_reported(x, i))
+            continue;
+        int64_t t = state->allowed ? ceil_s(state->reset_ns) : limit_retry_after_s(state);
+        TRY(buffer_printf(fields, "%s\"" STR_FMT "\";r=%lld;t=%lld", separator,
+                          STR_ARG(x->charges[i].policy->name), (long long)state->remaining,
+                          (long long)t));
+        separator = ", ";
+    }
+    return buffer_append(fields, STR("\r\n"));
+}
+
+int answer_add_fields(const struct exchange *x, struct buffer *fields, struct fields upstream) {
+    TRY(buffer_printf(fields, "x-request-id: %s\r\n", x->id));
+    TRY(add_limits(x, fields));
+    return add_cors(x, fields, upstream);
+}
+
+/* ---- our own answers ---- */
+
+/* HEAD is told how long the body would have been. */
+static void send_answer(struct exchange *x, int status, struct buffer *fields, struct str body) {
+    bool is_head = x->has_head && str_eq(client_head(x->client)->method, STR("HEAD"));
+    bool has_body = status != 204 && status != 304;
+    enum framing framing = is_head || !has_body ? FRAMING_NONE : FRAMING_LENGTH;
+    x->status = status;
+    x->is_answered = true;
+    if ((is_head && has_body && buffer_printf(fields, "content-length: %zu\r\n", body.n) < 0) ||
+        client_start_answer(x->client, status, STR_NONE, buffer_bytes(fields), framing, body.n) <
+            0) {
+        exchange_cut(x, "out of memory");
+        return;
+    }
+    if (framing == FRAMING_LENGTH && client_write(x->client, body) != body.n) {
+        exchange_cut(x, "out of memory");
+        return;
+    }
+    client_end_answer(x->client);
+}
+
+static int add_preflight(const struct exchange *x, struct buffer *fields) {
+    const struct field *names = fields_find(exchange_fields(x), FIELD_AC_REQUEST_HEADERS);
+    TRY(add_allow_origin(x, fields));
+    TRY(buffer_append(
+        fields, STR("access-control-allow-methods: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
+                    "access-control-max-age: 3600\r\n"
+                    "vary: Access-Control-Request-Method, Access-Control-Request-Headers\r\n")));
+    if (names)
+        TRY(buffer_printf(fields, "access-control-allow-headers: " STR_FMT "\r\n",
+                          STR_ARG(names->value)));
+    return buffer_printf(fields, "x-request-id: %s\r\n", x->id);
+}
+
+void answer_preflight(struct exchange *x) {
+    struct buffer *fields = &x->gateway->scratch;
+    buffer_clear(fields);
+    if (add_preflight(x, fields) < 0)
+        exchange_cut(x, "out of memory");
+    else
+        send_answer(x, 204, fields, STR_NONE);
+}
+
+void answer_json(struct exchange *x, int status, struct str body) {
+    struct buffer *fields = &x->gateway->scratch;
+    buffer_clear(fields);
+    if (buffer_append(fields,
+                      STR("content-type: application/json\r\ncache-control: no-store\r\n")) < 0 ||
+        answer_add_fields(x, fields, (struct fields){0}) < 0)
+        exchange_cut(x, "out of memory");
+    else
+        send_answer(x, status, fields, body);
+}
+
+/* ---- problems ---- */
+
+static bool is_service(const struct exchange *x, struct str service) {
+    return x->route && str_eq(x->route->service, service);
+}
+
+static struct str code_of(const struct exchange *x) {
+    if (x->problem == PROBLEM_TOKEN_EXPIRED && is_service(x, STR("rest")))
+        return STR("PGRST303"); /* many apps branch on PostgREST's own */
+    if (x->problem == PROBLEM_RATE_LIMITED && is_service(x, STR("auth")))
+        return STR("over_request_rate_limit");
+    return STR_NONE;
+}
+
+static struct str message_of(struct exchange *x) {
+    if (x->problem == PROBLEM_TOKEN_EXPIRED && is_service(x, STR("rest")))
+        return STR("JWT expired");
+    return x->reason ? str_of(x->reason) : str_of(problem_row(x->problem)->title);
+}
+
+static const char *hint_of(enum problem problem) {
+    /* A table by cause: what the caller can do. */
+    static const char *const hints[PROBLEM_COUNT] = {
+        [PROBLEM_AMBIGUOUS_PATH] =
+            "Send the path in its plain form: without encoded slashes, dots or double encoding.",
+        [PROBLEM_INVALID_REQUEST] = "Send one Authorization and one apikey header.",
+        [PROBLEM_NO_ROUTE] =
+            "Check the path; the operator's route table decides which paths exist.",
+        [PROBLEM_METHOD_NOT_ALLOWED] = "See the Allow header.",
+        [PROBLEM_NO_AUTHORIZATION] =
+            "Send the user's access token as 'Authorization: Bearer <token>'.",
+        [PROBLEM_BAD_JWT] = "Sign in again, or refresh the session.",
+        [PROBLEM_TOKEN_EXPIRED] = "Refresh the session.",
+        [PROBLEM_SERVICE_CALLER_REFUSED] =
+            "Use a publishable key and a user's token; secret keys belong on servers.",
+        [PROBLEM_KEYS_UNAVAILABLE] = "Try again; the gateway is fetching the issuer's keys.",
+        [PROBLEM_UPGRADE_NOT_SUPPORTED] = "Send the request without the Upgrade header.",
+    };
+    return hints[problem];
+}
+
+static const char *unit_of(int64_t period_ns) {
+    switch (period_ns / NS_PER_S) {
+    case 1:
+        return "second";
+    case 60:
+        return "minute";
+    case 3600:
+        return "hour";
+    default:
+        return "day";
+    }
+}
+
+static bool is_limit(enum problem problem) {
+    return problem == PROBLEM_RATE_LIMITED || problem == PROBLEM_REFRESH_CEILING;
+}
+
+static struct str limit_details(struct exchange *x) {
+    const struct limit_policy *policy = x->charges[x->outcome.binding].policy;
+    return arena_printf(&x->arena, "policy \"" STR_FMT "\": %lld requests per %s, %lld at once",
+                        STR_ARG(policy->name), (long long)policy->rate.count,
+                        unit_of(policy->rate.period_ns), (long long)policy->rate.burst);
+}
+
+static struct problem_text text_of(struct exchange *x) {
+    struct problem_text text = {
+        .problem = x->problem,
+        .code = code_of(x),
+        .message = message_of(x),
+        .hint = str_of(hint_of(x->problem)),
+        .details = STR_NONE,
+        .for_auth = is_service(x, STR("auth")),
+    };
+    if (is_limit(x->problem)) {
+        int64_t wait_s = limit_retry_after_s(&x->outcome.states[x->outcome.binding]);
+        text.details = limit_details(x);
+        text.hint = arena_printf(&x->arena, "Retry in %lld seconds.", (long long)wait_s);
+        text.message = str_of(problem_row(x->problem)->title);
+    }
+    return text;
+}
+
+static int64_t retry_after_s(const struct exchange *x) {
+    if (is_limit(x->problem))
+        return limit_retry_after_s(&x->outcome.states[x->outcome.binding]);
+    if (x->problem == PROBLEM_KEYS_UNAVAILABLE)
+        return KEYS_RETRY_S;
+    return problem_row(x->problem)->status == 503 ? OVERLOAD_RETRY_S : 0;
+}
+
+/* RFC 6750 3: no error attribute for a caller that showed nothing. */
+static int add_challenge(const struct exchange *x, struct buffer *fields, struct str message) {
+    int status = problem_row(x->problem)->status;
+    const char *error = x->problem == PROBLEM_INVALID_REQUEST ? "invalid_request"
+                        : status == 403                       ? "insufficient_scope"
+                                                              : "invalid_token";
+    if (status != 401 && x->problem != PROBLEM_INSUFFICIENT_SCOPE &&
+        x->problem != PROBLEM_INVALID_REQUEST)
+        return 0;
+    TRY(buffer_append(fields, STR("www-authenticate: Bearer realm=\"jotgate\"")));
+    if (x->problem != PROBLEM_NO_AUTHORIZATION && x->problem != PROBLEM_UNAUTHORIZED_ADMIN)
+        TRY(buffer_printf(fields, ", error=\"%s\", error_description=\"" STR_FMT "\"", error,
+                          STR_ARG(message)));
+    return buffer_append(fields, STR("\r\n"));
+}
+
+static int add_allow(const struct exchange *x, struct buffer *fields) {
+    /* clang-format off */
+    static const struct { unsigned method; const char *name; } names[] = {
+        {METHOD_GET, "GET"}, {METHOD_HEAD, "HEAD"}, {METHOD_POST, "POST"}, {METHOD_PUT, "PUT"}, {METHOD_PATCH, "PATCH"},
+        {METHOD_DELETE, "DELETE"}, {METHOD_OPTIONS, "OPTIONS"},
+    };
+    /* clang-format on */
+    const char *separator = "allow: ";
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (!(x->allowed_methods & names[i].method))
+            continue;
+        TRY(buffer_printf(fields, "%s%s", separator, names[i].name));
+        separator = ", ";
+    }
+    return buffer_append(fields, separator[0] == ',' ? STR("\r\n") : STR("allow:\r\n"));
+}
+
+static bool wants_problem_json(const struct exchange *x) {
+    const struct field *accept = fields_find(exchange_fields(x), FIELD_ACCEPT);
+    return accept && str_contains(accept->value, STR("application/problem+json"));
+}
+
+static int add_problem_fields(const struct exchange *x, struct buffer *fields, struct str message) {
+    const struct problem_row *row = problem_row(x->problem);
+    int64_t retry_s = retry_after_s(x);
+    TRY(buffer_printf(fields, "content-type: application/%s\r\ncache-control: no-store\r\n",
+                      wants_problem_json(x) ? "problem+json" : "json"));
+    TRY(buffer_printf(fields, "proxy-status: jotgate; error=%s; details=\"" STR_FMT "\"\r\n",
+                      row->proxy_error, STR_ARG(message)));
+    if (retry_s > 0)
+        TRY(buffer_printf(fields, "retry-after: %lld\r\n", (long long)retry_s));
+    if (x->problem == PROBLEM_METHOD_NOT_ALLOWED)
+        TRY(add_allow(x, fields));
+    if (is_service(x, STR("functions")))
+        TRY(buffer_append(fields, STR("x-relay-error: true\r\n")));
+    if (is_service(x, STR("auth")) && fields_find(exchange_fields(x), FIELD_X_SUPABASE_API_VERSION))
+        TRY(buffer_append(fields, STR("x-supabase-api-version: 2024-01-01\r\n")));
+    TRY(add_challenge(x, fields, message));
+    return answer_add_fields(x, fields, (struct fields){0});
+}
+
+void answer_problem(struct exchange *x) {
+    assert(x->problem != PROBLEM_NONE && !x->is_answered);
+    struct problem_text text = text_of(x);
+    struct buffer *fields = &x->gateway->scratch, *body = &x->gateway->scratch_body;
+    buffer_clear(fields);
+    buffer_clear(body);
+    if (add_problem_fields(x, fields, text.message) < 0 || problem_body(body, &text) < 0)
+        exchange_cut(x, "out of memory");
+    else
+        send_answer(x, problem_row(x->problem)->status, fields, buffer_bytes(body));
+}

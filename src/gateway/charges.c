@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* From (route, caller, settings) to the list of counters that this request touches. Nothing is counted here. */
+#include "gateway/charges.h"
+
+#include "gateway_internal.h"
+#include <assert.h>
+
+/* An is_anonymous user has a subject that costs nothing to make anew: such callers are limited like those without one. */
+static bool is_anonymous(const struct exchange *x) {
+    return x->caller.kind == CALLER_ANONYMOUS || x->caller.is_anonymous_user;
+}
+
+static struct str ip_key(struct exchange *x) {
+    struct ip subscriber = ip_subscriber(&x->client_ip);
+    return arena_copy(&x->arena,
+                      (struct str){(const char *)subscriber.bytes, sizeof(subscriber.bytes)});
+}
+
+static struct str claim_key(struct exchange *x, size_t path) {
+    if (x->caller.claims && claims_value_count(x->caller.claims, path) > 0)
+        return claims_value(x->caller.claims, path, 0);
+    return ip_key(x);
+}
+
+static struct str key_of(struct exchange *x, const struct limit_policy *policy) {
+    switch (policy->key) {
+    case LIMIT_KEY_SUBJECT:
+        return x->caller.subject.n ? x->caller.subject : ip_key(x);
+    case LIMIT_KEY_IP:
+        return ip_key(x);
+    case LIMIT_KEY_CLAIM:
+        return claim_key(x, policy->claim_path);
+    case LIMIT_KEY_GLOBAL:
+    case LIMIT_KEY_COUNT:
+        break;
+    }
+    return STR_NONE;
+}
+
+static void charge(struct exchange *x, const struct limit_policy *policy) {
+    if (x->n_charges == LIMITER_CHARGES_MAX) /* the settings refuse routes that could reach this */
+        return;
+    x->charges[x->n_charges++] =
+        (struct limit_charge){policy, key_of(x, policy), x->route ? x->route->cost : 1};
+}
+
+static const struct tier *tier_named(const struct plans *plans, struct str name) {
+    for (size_t i = 0; i < plans->n_tiers; i++)
+        if (str_eq(plans->tiers[i].name, name))
+            return &plans->tiers[i];
+    return NULL;
+}
+
+static const struct tier *tier_of(const struct exchange *x) {
+    const struct plans *plans = &x->settings->plans;
+    if (is_anonymous(x))
+        return plans->anonymous_tier == SIZE_MAX ? NULL : &plans->tiers[plans->anonymous_tier];
+    const struct tier *named = NULL;
+    if (plans->has_claim && claims_value_count(x->caller.claims, plans->claim_path) > 0)
+        named = tier_named(plans, claims_value(x->caller.claims, plans->claim_path, 0));
+    return named ? named : &plans->tiers[plans->default_tier];
+}
+
+static void charge_plan(struct exchange *x, struct str group_name) {
+    const struct tier *tier =
+        x->caller.kind == CALLER_SERVICE || x->settings->plans.n_tiers == 0 ? NULL : tier_of(x);
+    for (size_t g = 0; tier && g < tier->n_groups; g++)
+        if (str_eq(tier->groups[g].name, group_name))
+            for (size_t i = 0; i < tier->groups[g].n_policies; i++)
+                charge(x, &tier->groups[g].policies[i]);
+}
+
+static void charge_named(struct exchange *x, const struct named_limit *limit) {
+    if (limit->applies_to == LIMIT_FOR_ANONYMOUS && !is_anonymous(x))
+        return;
+    for (size_t i = 0; i < limit->n_except; i++)
+        if (cidr_contains(&limit->except[i], &x->client_ip))
+            return;
+    charge(x, &limit->policy);
+}
+
+static const struct route_limit own_limits[] = {{.is_plan = true, .group = {"default", 7}}};
+
+void charges_find(struct exchange *x) {
+    const struct settings *settings = x->settings;
+    x->n_charges = 0;
+    if (settings->limits_mode == LIMITS_OFF)
+        return;
+    if (charges_is_refresh(x)) {
+        charge_named(x, &settings->refresh_limit);
+        return;
+    }
+    const struct route_limit *limits = x->route ? x->route->limits : own_limits;
+    size_t n = x->route ? x->route->n_limits : sizeof(own_limits) / sizeof(own_limits[0]);
+    for (size_t i = 0; i < n; i++) {
+        if (limits[i].is_plan)
+            charge_plan(x, limits[i].group);
+        else
+            charge_named(x, &settings->limits[limits[i].named]);
+    }
+}
+
+static void count(const struct exchange *x) {
+    const struct gateway_parts *parts = &x->gateway->parts;
+    for (size_t i = 0; i < x->n_charges; i++)
+        metrics_count_limit(parts->metrics, parts->worker, x->charges[i].policy,
+                            !x->outcome.states[i].allowed);
+}
+
+bool charges_take(struct exchange *x) {
+    if (x->n_charges == 0)
+        return true;
+    x->outcome =
+        limiter_take(x->gateway->parts.limits, x->charges, x->n_charges, exchange_now(x)->mono_ns);
+    count(x);
+    return x->outcome.allowed;
+}
+
+void charges_look(struct exchange *x) {
+    if (x->n_charges > 0)
+        x->outcome = limiter_look(x->gateway->parts.limits, x->charges, x->n_charges,
+                                  exchange_now(x)->mono_ns);
+}
+
+bool charges_is_refresh(const struct exchange *x) {
+    if (!x->route || !x->route->refresh_ceiling)
+        return false;
+    size_t n;
+    return str_eq(query_value(x->target.query, STR("grant_type"), &n), STR("refresh_token")) &&
+           n == 1;
+}

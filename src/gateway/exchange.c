@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* An exchange is born with its request's head and dies with its answer's last byte. Dead ones are kept, a few, for their warm arenas. */
+#include "gateway/exchange.h"
+
+#include "gateway/access_log.h"
+#include "gateway/client_address.h"
+#include "gateway_internal.h"
+#include <assert.h>
+#include <stdlib.h>
+
+#define SPARE_MAX 64
+
+static bool is_id_byte(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
+}
+
+static bool is_good_id(struct str id) {
+    if (id.n < 8 || id.n > 64)
+        return false;
+    for (size_t i = 0; i < id.n; i++)
+        if (!is_id_byte(id.at[i]))
+            return false;
+    return true;
+}
+
+static void put_hex(char *out, const unsigned char *bytes, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        out[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
+        out[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
+    }
+    out[2 * n] = '\0';
+}
+
+/* The caller's id when it is one, so that a request can be followed through several services. */
+static void choose_id(struct exchange *x) {
+    const struct field *sent = fields_find(exchange_fields(x), FIELD_X_REQUEST_ID);
+    if (sent && is_good_id(sent->value)) {
+        memcpy(x->id, sent->value.at, sent->value.n);
+        x->id[sent->value.n] = '\0';
+        return;
+    }
+    unsigned char random[16];
+    gateway_random(x->gateway, random, sizeof(random));
+    put_hex(x->id, random, sizeof(random));
+}
+
+struct exchange *exchange_new(struct gateway *gateway, struct client *client, bool has_head) {
+    struct exchange *x = gateway->spare;
+    struct arena arena;
+    if (x) {
+        gateway->spare = x->next;
+        gateway->n_spare--;
+        arena = x->arena;
+    } else {
+        x = malloc(sizeof(*x));
+        if (!x)
+            return NULL;
+        arena_init(&arena);
+    }
+    /* Everything about the caller is zeroed: nothing of the last request may speak for this one. */
+    *x = (struct exchange){.gateway = gateway,
+                           .client = client,
+                           .arena = arena,
+                           .has_head = has_head,
+                           .route_index = SIZE_MAX};
+    x->caller.issuer = SIZE_MAX;
+    x->settings = settings_ref(gateway->parts.settings);
+    x->next = &gateway->open;
+    x->previous = gateway->open.previous;
+    x->previous->next = x;
+    gateway->open.previous = x;
+    client_set_owner(client, x);
+
+    x->started_ns = exchange_now(x)->mono_ns;
+    struct client_address address =
+        client_address_find(&x->settings->trust, client_peer(client), exchange_fields(x));
+    x->client_ip = address.ip;
+    x->is_https = address.is_https;
+    choose_id(x);
+    return x;
+}
+
+static void keep_or_free(struct gateway *gateway, struct exchange *x) {
+    arena_reset(&x->arena);
+    if (gateway->n_spare >= SPARE_MAX) {
+        arena_fini(&x->arena);
+        free(x);
+        return;
+    }
+    x->next = gateway->spare;
+    gateway->spare = x;
+    gateway->n_spare++;
+}
+
+static void count(const struct exchange *x) {
+    metrics_count_request(
+        x->gateway->parts.metrics, x->gateway->parts.worker,
+        &(struct metrics_request){
+            .route = x->route_index,
+            .status = x->status,
+            .problem = x->problem,
+            .duration_ns = exchange_now(x)->mono_ns - x->started_ns,
+            .upstream_ns = x->upstream_head_ns ? x->upstream_head_ns - x->upstream_started_ns : -1,
+            .bytes_in = client_bytes_received(x->client),
+            .bytes_out = client_bytes_sent(x->client),
+        });
+}
+
+void exchange_finish(struct exchange *x) {
+    assert(x && x->client);
+    access_log_write(x);
+    count(x);
+    if (x->call)
+        upstream_finish(x->call);
+    claims_unref(x->caller.claims);
+    client_set_owner(x->client, NULL);
+    x->next->previous = x->previous;
+    x->previous->next = x->next;
+    settings_unref(x->settings);
+    keep_or_free(x->gateway, x);
+}
+
+void exchange_cut(struct exchange *x, const char *reason) {
+    struct client *client = x->client;
+    x->is_cut = true;
+    x->reason = reason;
+    exchange_finish(x);
+    client_cut(client);
+}
+
+void exchange_free_spares(struct gateway *gateway) {
+    while (gateway->spare) {
+        struct exchange *x = gateway->spare;
+        gateway->spare = x->next;
+        arena_fini(&x->arena);
+        free(x);
+    }
+}
+
+struct fields exchange_fields(const struct exchange *x) {
+    return x->has_head ? client_head(x->client)->fields : (struct fields){0};
+}
+
+const struct now *exchange_now(const struct exchange *x) {
+    return loop_now(x->gateway->parts.loop);
+}
+
+const struct gateway_parts *exchange_parts(const struct exchange *x) { return &x->gateway->parts; }

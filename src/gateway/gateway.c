@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* The events of front and upstream become calls of pipeline and relay; nothing is decided here. */
+#include "gateway/gateway.h"
+
+#include "base/hash.h"
+#include "gateway/answer.h"
+#include "gateway/pipeline.h"
+#include "gateway/relay.h"
+#include "gateway_internal.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#define GAUGE_PERIOD_NS NS_PER_S
+
+static void on_request(void *arg, struct client *client) {
+    struct exchange *x = exchange_new(arg, client, true);
+    if (!x) {
+        client_cut(client);
+        return;
+    }
+    pipeline_advance(x);
+}
+
+static void on_malformed(void *arg, struct client *client, enum problem problem,
+                         const char *reason) {
+    struct exchange *x = exchange_new(arg, client, false);
+    if (!x) {
+        client_cut(client);
+        return;
+    }
+    x->problem = problem;
+    x->reason = reason;
+    answer_problem(x);
+}
+
+static void on_client_body(void *arg, struct client *client) {
+    (void)arg;
+    relay_request_body(client_owner(client));
+}
+
+static void on_client_writable(void *arg, struct client *client) {
+    (void)arg;
+    relay_answer_body(client_owner(client));
+}
+
+static void on_client_done(void *arg, struct client *client) {
+    (void)arg;
+    exchange_finish(client_owner(client));
+}
+
+static void on_client_gone(void *arg, struct client *client, const char *reason) {
+    (void)arg;
+    struct exchange *x = client_owner(client);
+    if (!x)
+        return;
+    x->is_abandoned = true;
+    if (!x->reason)
+        x->reason = reason;
+    exchange_finish(x);
+}
+
+static const struct front_events front_events = {
+    .on_request = on_request,
+    .on_malformed = on_malformed,
+    .on_body = on_client_body,
+    .on_writable = on_client_writable,
+    .on_done = on_client_done,
+    .on_gone = on_client_gone,
+};
+
+static void on_upstream_head(void *owner, struct upstream_call *call) {
+    (void)call;
+    relay_answer_head(owner);
+}
+
+static void on_upstream_body(void *owner, struct upstream_call *call) {
+    (void)call;
+    relay_answer_body(owner);
+}
+
+static void on_upstream_writable(void *owner, struct upstream_call *call) {
+    (void)call;
+    relay_request_body(owner);
+}
+
+static void on_upstream_failed(void *owner, struct upstream_call *call,
+                               enum upstream_failure failure, const char *reason) {
+    (void)call;
+    relay_failed(owner, failure, reason);
+}
+
+static const struct upstream_events upstream_events = {
+    .on_head = on_upstream_head,
+    .on_body = on_upstream_body,
+    .on_writable = on_upstream_writable,
+    .on_failed = on_upstream_failed,
+};
+
+/* Gauges are other rooms' state: copied out once a second, so that a scrape never touches a worker's memory. */
+static void copy_gauges(struct timer *timer) {
+    struct gateway *gateway = CONTAINER_OF(timer, struct gateway, gauge_timer);
+    struct metrics *metrics = gateway->parts.metrics;
+    size_t worker = gateway->parts.worker;
+    struct upstream_stats pool = upstream_pool_stats(gateway->pool);
+    struct token_cache_stats cache = token_cache_stats(gateway->cache);
+
+    metrics_set(metrics, worker, GAUGE_CONNECTIONS, (int64_t)gateway_count_connections(gateway));
+    metrics_set(metrics, worker, GAUGE_REQUESTS, (int64_t)gateway_count_requests(gateway));
+    metrics_set(metrics, worker, GAUGE_UPSTREAM_OPEN, (int64_t)pool.n_open);
+    metrics_set(metrics, worker, GAUGE_UPSTREAM_IDLE, (int64_t)pool.n_idle);
+    metrics_set(metrics, worker, GAUGE_UPSTREAM_CONNECTS, (int64_t)pool.n_connects);
+    metrics_set(metrics, worker, GAUGE_UPSTREAM_REUSES, (int64_t)pool.n_reuses);
+    metrics_set(metrics, worker, GAUGE_UPSTREAM_RETRIES, (int64_t)pool.n_retries);
+    metrics_set(metrics, worker, GAUGE_CACHED_TOKENS, (int64_t)cache.n_entries);
+    metrics_set(metrics, worker, GAUGE_CACHED_TOKEN_BYTES, (int64_t)cache.total_bytes);
+    loop_timer_set(gateway->parts.loop, timer,
+                   loop_now(gateway->parts.loop)->mono_ns + GAUGE_PERIOD_NS, copy_gauges);
+}
+
+static struct front_limits front_limits_of(const struct settings *settings, size_t n_workers) {
+    const struct http_limits *http = &settings->http;
+    struct front_limits limits = FRONT_LIMITS_DEFAULT;
+    limits.head = (struct head_limits){http->max_request_line, http->max_head, http->max_fields};
+    limits.head_ns = http->head_timeout_ns;
+    limits.body_ns = http->body_timeout_ns;
+    limits.idle_ns = http->idle_timeout_ns;
+    limits.write_ns = http->write_timeout_ns;
+    limits.n_connections = (uint32_t)((http->max_connections + n_workers - 1) / n_workers);
+    limits.n_connections_per_ip = http->max_connections_per_ip;
+    return limits;
+}
+
+void gateway_random(struct gateway *gateway, void *at, size_t n) {
+    assert(n <= sizeof(gateway->random));
+    if (gateway->random_used + n > sizeof(gateway->random)) {
+        random_bytes(gateway->random, sizeof(gateway->random));
+        gateway->random_used = 0;
+    }
+    memcpy(at, gateway->random + gateway->random_used, n);
+    gateway->random_used += n;
+}
+
+struct gateway *gateway_new(const struct gateway_parts *parts) {
+    struct gateway *gateway = calloc(1, sizeof(*gateway));
+    if (!gateway)
+        return NULL;
+    const struct settings *settings = parts->settings;
+    struct upstream_limits upstream = UPSTREAM_LIMITS_DEFAULT;
+    upstream.n_idle = settings->upstream_max_idle;
+    upstream.n_open = settings->upstream_max_open;
+    upstream.idle_ns = settings->upstream_idle_ns;
+    upstream.head = (struct head_limits){settings->http.max_request_line, settings->http.max_head,
+                                         settings->http.max_fields};
+    struct token_cache_limits cache = TOKEN_CACHE_LIMITS_DEFAULT;
+    cache.n_entries = settings->token_cache_entries;
+    cache.total_bytes = settings->token_cache_bytes;
+
+    gateway->parts = *parts;
+    gateway->random_used = sizeof(gateway->random);
+    gateway->parts.settings = settings_ref(parts->settings);
+    gateway->open.next = gateway->open.previous = &gateway->open;
+    gateway->cache = token_cache_new(&cache);
+    gateway->pool =
+        upstream_pool_new(parts->loop, parts->resolver, parts->tls, &upstream, &upstream_events);
+    if (!gateway->cache || !gateway->pool) {
+        gateway_free(gateway);
+        errno = ENOMEM;
+        return NULL;
+    }
+    copy_gauges(&gateway->gauge_timer);
+    return gateway;
+}
+
+int gateway_listen(struct gateway *gateway, int listen_fd) {
+    struct front_limits limits = front_limits_of(gateway->parts.settings, gateway->parts.n_workers);
+    gateway->front = front_new(gateway->parts.loop, listen_fd, &limits, &front_events, gateway);
+    return gateway->front ? 0 : -errno;
+}
+
+static void abandon_all(struct gateway *gateway) {
+    while (gateway->open.next != &gateway->open) {
+        struct exchange *x = gateway->open.next;
+        struct client *client = x->client;
+        x->is_cut = true;
+        exchange_finish(x);
+        client_cut(client);
+    }
+}
+
+void gateway_free(struct gateway *gateway) {
+    if (!gateway)
+        return;
+    loop_timer_clear(gateway->parts.loop, &gateway->gauge_timer);
+    abandon_all(gateway);
+    front_free(gateway->front);
+    if (gateway->pool)
+        upstream_pool_free(gateway->pool);
+    token_cache_free(gateway->cache);
+    keyring_unref(gateway->keyring);
+    exchange_free_spares(gateway);
+    buffer_release(&gateway->scratch);
+    buffer_release(&gateway->scratch_body);
+    settings_unref(gateway->parts.settings);
+    free(gateway);
+}
+
+void gateway_set_keyring(struct gateway *gateway, struct keyring *ring) {
+    keyring_unref(gateway->keyring);
+    gateway->keyring = keyring_ref(ring);
+
+    /* Advancing may finish exchanges: collect first, so that the walk never stands on a finished one. */
+    struct exchange *waiting = NULL;
+    for (struct exchange *x = gateway->open.next; x != &gateway->open; x = x->next) {
+        if (!x->waits_for_keys)
+            continue;
+        x->waits_for_keys = false;
+        x->next_waiting = waiting;
+        waiting = x;
+    }
+    while (waiting) {
+        struct exchange *x = waiting;
+        waiting = x->next_waiting;
+        pipeline_advance(x);
+    }
+}
+
+void gateway_drain(struct gateway *gateway) {
+    gateway->is_draining = true;
+    if (gateway->front)
+        front_drain(gateway->front);
+}
+
+void gateway_stop_listening(struct gateway *gateway) {
+    if (gateway->front)
+        front_stop_listening(gateway->front);
+}
+
+size_t gateway_count_requests(const struct gateway *gateway) {
+    return gateway->front ? front_count_requests(gateway->front) : 0;
+}
+
+size_t gateway_count_connections(const struct gateway *gateway) {
+    return gateway->front ? front_count(gateway->front) : 0;
+}

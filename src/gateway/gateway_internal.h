@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+/* What the files of this room know of the gateway beyond its contract. */
+#include "gateway/exchange.h"
+
+struct gateway {
+    struct gateway_parts parts;
+    struct front *front;
+    struct upstream_pool *pool;
+    struct token_cache *cache;
+    struct keyring *keyring; /* one reference; NULL until the first is published */
+    struct exchange
+        open; /* sentinel of the open exchanges' ring: only next and previous are used */
+    struct exchange *spare; /* finished ones with warm arenas, linked by next */
+    size_t n_spare;
+    struct timer gauge_timer;
+    struct buffer scratch, scratch_body; /* heads and bodies of our own while they are written */
+    unsigned char random[512];           /* from the kernel, used up from the front */
+    size_t random_used;
+    bool is_draining;
+};
+
+/* n random bytes, from the kernel in larger lots. */
+void gateway_random(struct gateway *gateway, void *at, size_t n);

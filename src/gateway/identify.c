@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Binds the worker's cache and keys to the pure decision of auth/access, and counts what came of it. */
+#include "gateway/identify.h"
+
+#include "gateway_internal.h"
+
+void identify_caller(struct exchange *x, enum access access) {
+    struct gateway *gateway = x->gateway;
+    claims_unref(x->caller.claims);
+    credentials_read(&x->credentials, exchange_fields(x), x->target.query);
+    x->caller = access_decide(access, &x->credentials, &x->settings->access, gateway->cache,
+                              gateway->keyring, &x->client_ip, exchange_now(x), !x->asked_for_keys,
+                              &x->arena);
+    if (x->caller.issuer != SIZE_MAX && !x->caller.waits_for_keys)
+        metrics_count_token(gateway->parts.metrics, gateway->parts.worker, x->caller.issuer,
+                            x->caller.token, x->caller.cache_hit);
+}

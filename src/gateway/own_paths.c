@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* Reserved in every spelling: whatever a lenient upstream would read as /_jotgate/ stays here. */
+#include "gateway/own_paths.h"
+
+#include "gateway/answer.h"
+#include "gateway/charges.h"
+#include "gateway_internal.h"
+
+#define PREFIX STR("/_jotgate")
+
+static bool is_reserved(struct str path) {
+    return str_starts_nocase(path, PREFIX) && (path.n == PREFIX.n || path.at[PREFIX.n] == '/');
+}
+
+bool own_paths_match(const struct exchange *x) {
+    return is_reserved(x->target.path) || is_reserved(x->target.normal) ||
+           is_reserved(x->target.twice);
+}
+
+enum access own_paths_access(const struct exchange *x) {
+    return str_eq(x->target.path, STR("/_jotgate/usage")) ? ACCESS_PUBLIC : ACCESS_OPEN;
+}
+
+static void refuse(struct exchange *x, enum problem problem, const char *reason) {
+    x->problem = problem;
+    x->reason = reason;
+    answer_problem(x);
+}
+
+static void answer_health(struct exchange *x) {
+    if (x->gateway->is_draining)
+        refuse(x, PROBLEM_DRAINING, "the gateway is draining");
+    else
+        answer_json(x, 200, STR("{\"status\":\"ok\"}\n"));
+}
+
+static int put_policy(struct buffer *out, const struct limit_policy *policy,
+                      const struct bucket_state *state) {
+    TRY(buffer_append(out, STR("{\"policy\":")));
+    TRY(put_json_string(out, policy->name));
+    return buffer_printf(
+        out, ",\"key\":\"%s\",\"limit\":%lld,\"remaining\":%lld,\"reset_seconds\":%lld}",
+        limit_key_name(policy->key), (long long)policy->rate.burst, (long long)state->remaining,
+        (long long)((state->reset_ns + NS_PER_S - 1) / NS_PER_S));
+}
+
+static int put_usage(struct buffer *out, const struct exchange *x) {
+    TRY(buffer_printf(out, "{\"caller\":\"%s\",\"subject\":", caller_kind_name(x->caller.kind)));
+    if (x->caller.subject.n)
+        TRY(put_json_string(out, x->caller.subject));
+    else
+        TRY(buffer_append(out, STR("null")));
+    TRY(buffer_append(out, STR(",\"limits\":[")));
+    for (size_t i = 0; i < x->outcome.n; i++) {
+        TRY(buffer_append(out, i ? STR(",") : STR("")));
+        TRY(put_policy(out, x->charges[i].policy, &x->outcome.states[i]));
+    }
+    return buffer_append(out, STR("]}\n"));
+}
+
+static void answer_usage(struct exchange *x) {
+    struct buffer *body = &x->gateway->scratch_body;
+    buffer_clear(body);
+    charges_look(x);
+    if (put_usage(body, x) < 0)
+        exchange_cut(x, "out of memory");
+    else
+        answer_json(x, 200, buffer_bytes(body));
+}
+
+void own_paths_answer(struct exchange *x) {
+    bool is_health = str_eq(x->target.path, STR("/_jotgate/health"));
+    if (!is_health && !str_eq(x->target.path, STR("/_jotgate/usage"))) {
+        refuse(x, PROBLEM_NO_ROUTE, "no such path below /_jotgate/");
+        return;
+    }
+    if (!(x->method & (METHOD_GET | METHOD_HEAD))) {
+        x->allowed_methods = METHOD_GET | METHOD_HEAD;
+        refuse(x, PROBLEM_METHOD_NOT_ALLOWED, "this path takes GET and HEAD");
+        return;
+    }
+    if (is_health)
+        answer_health(x);
+    else
+        answer_usage(x);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* The story of a request.
+ *
+ *     io/front ──► pipeline ──► relay ──► io/upstream ──► Supabase
+ *                     │
+ *                     └──► answer (whatever a step decided)
+ *
+ * Each step asks one question and is thin: the rooms below know the answers (route/, auth/, limit/). A step that has to wait
+ * is run again from its top when something has come; it first looks whether that is its answer, and never asks twice. */
+#include "gateway/pipeline.h"
+
+#include "gateway/answer.h"
+#include "gateway/charges.h"
+#include "gateway/identify.h"
+#include "gateway/own_paths.h"
+#include "gateway/relay.h"
+#include "gateway/request_head.h"
+#include <assert.h>
+
+enum outcome {
+    NEXT,   /* on to the next step */
+    WAIT,   /* an event will advance the pipeline again */
+    ANSWER, /* decided: x->problem, or already answered */
+};
+
+static enum outcome route(struct exchange *x);
+static enum outcome authenticate(struct exchange *x);
+static enum outcome authorize(struct exchange *x);
+static enum outcome limit(struct exchange *x);
+static enum outcome forward(struct exchange *x);
+
+/* clang-format off */
+static const struct {
+    enum outcome (*take)(struct exchange *x);
+} story[] = {
+    {route},        /* which rule applies?               404 405 400 */
+    {authenticate}, /* who is calling?                   401 (503 when our own keys are missing) */
+    {authorize},    /* may they call this?               403 402 */
+    {limit},        /* have they called too often?       429 */
+    {forward},      /* hand over and relay               502 503 504 */
+};                  /* then, always: the access log and the counters (exchange_finish) */
+/* clang-format on */
+
+void pipeline_advance(struct exchange *x) {
+    while (x->step < sizeof(story) / sizeof(story[0])) {
+        switch (story[x->step].take(x)) {
+        case NEXT:
+            x->step++;
+            continue;
+        case WAIT:
+            return;
+        case ANSWER:
+            if (!x->is_answered)
+                answer_problem(x);
+            return;
+        }
+    }
+}
+
+static enum outcome refuse(struct exchange *x, enum problem problem, const char *reason) {
+    assert(problem != PROBLEM_NONE);
+    x->problem = problem;
+    x->reason = reason;
+    return ANSWER;
+}
+
+static bool is_preflight(const struct exchange *x) {
+    struct fields fields = exchange_fields(x);
+    return x->method == METHOD_OPTIONS && fields_find(fields, FIELD_ORIGIN) &&
+           fields_find(fields, FIELD_AC_REQUEST_METHOD);
+}
+
+static enum outcome route(struct exchange *x) {
+    const struct head *head = client_head(x->client);
+    x->method = method_of(head->method);
+    if (target_parse(&x->target, head->method, head->target, &x->arena) != TARGET_OK)
+        return refuse(x, PROBLEM_BAD_REQUEST, "the request target is malformed");
+    x->host = x->target.authority.at ? x->target.authority : head->host;
+    if (request_head_loops(x))
+        return refuse(x, PROBLEM_LOOP_DETECTED, "Via names this gateway");
+    if (own_paths_match(x))
+        return NEXT;
+
+    /* A preflight asks on behalf of the method that it names: any route that takes the path answers. */
+    switch (route_table_match(x->settings->table, &x->target, x->method, &x->route_index,
+                              &x->allowed_methods)) {
+    case ROUTE_AMBIGUOUS:
+        return refuse(x, PROBLEM_AMBIGUOUS_PATH,
+                      "the raw and the decoded path match different routes");
+    case ROUTE_NONE:
+        return refuse(x, PROBLEM_NO_ROUTE, "no route matches the path");
+    case ROUTE_METHOD:
+        if (!is_preflight(x))
+            return refuse(x, PROBLEM_METHOD_NOT_ALLOWED, "no route takes this method here");
+        answer_preflight(x);
+        return ANSWER;
+    case ROUTE_FOUND:
+        break;
+    }
+    x->route = &x->settings->routes[x->route_index];
+    if (is_preflight(x)) {
+        answer_preflight(x);
+        return ANSWER;
+    }
+    if (fields_list_has(exchange_fields(x), FIELD_CONNECTION, STR("upgrade")) &&
+        fields_find(exchange_fields(x), FIELD_UPGRADE))
+        return refuse(x, PROBLEM_UPGRADE_NOT_SUPPORTED, "the request asks for an upgrade");
+    if (head->framing == FRAMING_LENGTH && head->body_bytes > x->route->max_body_bytes)
+        return refuse(x, PROBLEM_PAYLOAD_TOO_LARGE, "Content-Length is above the route's max_body");
+    return NEXT;
+}
+
+static enum outcome authenticate(struct exchange *x) {
+    if (x->waits_for_keys)
+        return WAIT;
+    enum access access = x->route ? x->route->access : own_paths_access(x);
+    identify_caller(x, access);
+    if (x->caller.waits_for_keys) {
+        bool is_asked = key_source_want(exchange_parts(x)->keys, x->caller.issuer);
+        x->asked_for_keys = true;
+        x->waits_for_keys = is_asked;
+        return is_asked ? WAIT : authenticate(x);
+    }
+    if (x->caller.problem != PROBLEM_NONE)
+        return refuse(x, x->caller.problem, x->caller.reason);
+    return NEXT;
+}
+
+static enum outcome authorize(struct exchange *x) {
+    for (size_t i = 0; x->route && i < x->route->n_require; i++)
+        if (!x->caller.claims || !claim_rule_is_met(&x->route->require[i], x->caller.claims))
+            return refuse(x, PROBLEM_INSUFFICIENT_SCOPE,
+                          "a claim that the route requires is missing or has another value");
+    return NEXT;
+}
+
+static enum outcome limit(struct exchange *x) {
+    charges_find(x);
+    if (!x->route) { /* our own paths report the limits and count nothing */
+        own_paths_answer(x);
+        return ANSWER;
+    }
+    if (charges_take(x))
+        return NEXT;
+    return refuse(x, charges_is_refresh(x) ? PROBLEM_REFRESH_CEILING : PROBLEM_RATE_LIMITED,
+                  "a limit is used up");
+}
+
+static enum outcome forward(struct exchange *x) {
+    return relay_start(x) ? WAIT : refuse(x, PROBLEM_INTERNAL, "out of memory");
+}
