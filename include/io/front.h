@@ -46,10 +46,10 @@ struct front_events {
 /* Takes the listening fd. NULL, errno set. */
 struct front *front_new(struct loop *loop, int listen_fd, const struct front_limits *limits, const struct front_events *events,
                         void *arg) MUST_USE;
-void front_free(struct front *front); /* takes NULL; cuts what is open without events */
-/* From now on answers say Connection: close; idle connections are closed once they had their chance; accepting goes on. */
+void front_free(struct front *front); /* takes NULL; cuts what is open without events; not from within an event */
+/* From now on answers say Connection: close; accepting goes on. Idle connections stay open: each has its chance to ask once more. */
 void front_drain(struct front *front);
-/* Accept what is queued, then stop listening. */
+/* Drain, accept what is queued, then stop listening. Idle connections are closed, those that never asked after linger_ns. */
 void front_stop_listening(struct front *front);
 size_t front_count(const struct front *front);         /* open connections */
 size_t front_count_requests(const struct front *front); /* exchanges open */
@@ -61,7 +61,8 @@ struct ip client_peer(const struct client *client); /* :: for a unix socket */
 uint64_t client_bytes_received(const struct client *client); /* of this request's body, decoded */
 uint64_t client_bytes_sent(const struct client *client);     /* of this answer's body */
 
-/* Request body. The first call that has to wait sends 100 Continue when the client expects it. */
+/* Request body. The first call that has to wait sends 100 Continue when the client expects it. A body that breaks off is no
+ * verdict here: on_gone comes. What is not read when the answer ends is passed over. */
 enum client_body {
     CLIENT_BODY_DATA, /* *data is borrowed until client_consume_body */
     CLIENT_BODY_WAIT, /* on_body will come */
@@ -72,9 +73,14 @@ enum client_body {
 enum client_body client_read_body(struct client *client, struct str *data) MUST_USE;
 void client_consume_body(struct client *client, size_t n);
 
-/* The answer. `fields` are complete lines with CRLF, without the empty line; the front adds the status line, Connection, Content-Length
- * or Transfer-Encoding (for FRAMING_NONE neither; FRAMING_CHUNKED becomes close-delimited for HTTP/1.0) and Date when
- * `fields` has none. A fresh interim answer can not be sent. -ENOMEM. */
+/* The answer. `fields` are complete lines with CRLF, without the empty line; the front adds the status line (an empty `reason`: the
+ * registered phrase), Date when `fields` has none, Connection, and the framing:
+ *
+ *   NONE                   nothing when no body can follow (HEAD, 204, 304), else Content-Length: 0 when `fields` has no length
+ *   LENGTH                 Content-Length; exactly so much must be written
+ *   CHUNKED, UNTIL_CLOSE   chunked; close-delimited for HTTP/1.0
+ *
+ * It says Connection: close when the request's body is unread and large. A fresh interim answer can not be sent. -ENOMEM. */
 int client_start_answer(struct client *client, int status, struct str reason, struct str fields, enum framing framing,
                         uint64_t body_bytes) MUST_USE;
 bool client_answer_started(const struct client *client);

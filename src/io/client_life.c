@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of a client connection; what the gateway does with it stands in client.c.
+ *
+ *         ┌──────────────────── keep-alive ───────────────────┐
+ *         v                                                    │
+ *       IDLE ──bytes──> HEAD ──whole, or bad──> OPEN ──done──> REST
+ *         │              │                       │ gone, cut    │ or close
+ *         └────── end, deadlines ──> DEAD <──────┴── LINGER <───┘
+ *
+ * What the socket says, what the timer says and what the gateway does all end in advance(), from the loop's stack: at once for
+ * the socket and the timer, at the turn's end for the gateway. So the head and the first bytes of an answer leave in one
+ * send, and no function of the contract raises an event.
+ *
+ * The timer is not moved for every request: it is set when it would come too late, and when it comes too early it is set anew. */
+#include "io/front.h"
+
+#include "front_state.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#define LINGER_BYTES_MAX (1024 * 1024)
+
+static void advance(struct client *c);
+static void on_due(struct timer *timer);
+
+static void on_turn(struct deferred *turn) {
+    struct client *c = CONTAINER_OF(turn, struct client, turn);
+    if (c->state == CLIENT_DEAD)
+        client_free(c);
+    else
+        advance(c);
+}
+
+void client_wake(struct client *c) { loop_defer(c->front->loop, &c->turn, on_turn); }
+
+/* ---- deadlines */
+
+static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static int64_t idle_ns(const struct client *c) {
+    if (!c->front->is_stopped)
+        return c->front->limits->idle_ns;
+    return c->is_fresh ? c->front->limits->linger_ns : 0; /* who was just accepted is about to ask */
+}
+
+static int64_t body_due_ns(const struct client *c) {
+    return c->wants_body && !c->body_is_late ? c->since_ns + c->front->limits->body_ns : INT64_MAX;
+}
+
+static int64_t write_due_ns(const struct client *c) {
+    return c->stalled_ns > 0 ? c->stalled_ns + c->front->limits->write_ns : INT64_MAX;
+}
+
+static int64_t deadline(const struct client *c) {
+    const struct front_limits *limits = c->front->limits;
+    switch (c->state) {
+    case CLIENT_IDLE:
+        return c->since_ns + idle_ns(c);
+    case CLIENT_HEAD:
+        return c->since_ns + limits->head_ns;
+    case CLIENT_OPEN:
+        return earlier(body_due_ns(c), write_due_ns(c));
+    case CLIENT_REST:
+        return c->since_ns + limits->body_ns;
+    case CLIENT_LINGER:
+        return c->since_ns + limits->linger_ns;
+    case CLIENT_OVER:
+    case CLIENT_DEAD:
+        break;
+    }
+    return INT64_MAX;
+}
+
+void client_arm(struct client *c) {
+    int64_t due_ns = deadline(c);
+    if (due_ns != INT64_MAX && (!timer_is_set(&c->timer) || due_ns < c->timer.due_ns))
+        loop_timer_set(c->front->loop, &c->timer, due_ns, on_due);
+}
+
+/* ---- the end */
+
+void client_bury(struct client *c) {
+    assert(c->state != CLIENT_DEAD);
+    c->state = CLIENT_DEAD;
+    channel_fini(&c->channel);
+    loop_timer_clear(c->front->loop, &c->timer);
+    front_forget_peer(c->front, &c->peer);
+    c->front->n_open--;
+    client_wake(c);
+}
+
+void client_free(struct client *c) {
+    if (c->state == CLIENT_OPEN)
+        client_cut(c);
+    if (c->state != CLIENT_DEAD)
+        client_bury(c);
+    loop_defer_cancel(c->front->loop, &c->turn);
+    *(c->previous ? &c->previous->next : &c->front->clients) = c->next;
+    if (c->next)
+        c->next->previous = c->previous;
+    front_take_back_request(c->front, c->request);
+    free(c);
+}
+
+/* RFC 9112 9.6: a server that closes at once may have its last answer erased by a TCP reset, so it "first closes only the write
+ * side", and reads on until the client closes or enough time has passed. */
+static void linger(struct client *c) {
+    struct channel *ch = &c->channel;
+    while (!ch->in_ended && ch->broken == 0) {
+        if (channel_fill(ch, CHANNEL_READ_BYTES) == 0)
+            return;
+        size_t n = buffer_length(&ch->in);
+        if (n >= c->linger_left)
+            break;
+        c->linger_left -= n;
+        buffer_clear(&ch->in);
+    }
+    client_bury(c);
+}
+
+static void start_lingering(struct client *c) {
+    struct channel *ch = &c->channel;
+    assert(buffer_length(&ch->out) == 0);
+    c->state = CLIENT_LINGER;
+    c->since_ns = client_now_ns(c);
+    c->linger_left = LINGER_BYTES_MAX;
+    ch->in_data = 0;
+    buffer_release(&ch->in);
+    connection_end_write(&ch->connection);
+    linger(c);
+}
+
+/* ---- a request comes */
+
+static void open_exchange(struct client *c) {
+    c->state = CLIENT_OPEN;
+    c->answer = ANSWER_NONE;
+    c->owner = NULL;
+    c->gone = NULL;
+    c->stalled_ns = 0;
+    c->channel.bytes_sent = 0;
+    c->n_read_head = c->channel.n_read - buffer_length(&c->channel.in);
+    c->must_close = c->persists = c->is_fresh = false;
+    c->wants_body = c->wants_write = c->waits_for_body = c->body_is_late = c->has_continued = false;
+    c->front->n_exchanges++;
+}
+
+/* The head's bytes are given away with their memory: it stays where it is while the body comes and goes in a new one. */
+static bool part_from_head(struct client *c, size_t head_bytes) {
+    struct buffer *in = &c->channel.in, *bytes = &c->request->bytes;
+    *bytes = *in;
+    *in = (struct buffer){0};
+    return buffer_append(in, str_skip(buffer_bytes(bytes), head_bytes)) == 0;
+}
+
+static void start_request(struct client *c) {
+    const struct head *head = &c->request->head;
+    if (!part_from_head(c, head->head_bytes)) {
+        client_bury(c);
+        return;
+    }
+    channel_start_reading(&c->channel, head->framing, head->body_bytes);
+    open_exchange(c);
+    c->front->events->on_request(c->front->arg, c);
+}
+
+static void start_malformed(struct client *c, enum problem problem, const char *reason) {
+    if (!part_from_head(c, buffer_length(&c->channel.in))) {
+        client_bury(c);
+        return;
+    }
+    channel_start_reading(&c->channel, FRAMING_NONE, 0);
+    open_exchange(c);
+    c->must_close = true;
+    c->front->events->on_malformed(c->front->arg, c, problem, reason);
+}
+
+/* False: more has to come. */
+static bool parse_head(struct client *c) {
+    if (c->state == CLIENT_IDLE) {
+        c->request = front_lend_request(c->front);
+        if (!c->request) {
+            client_bury(c);
+            return true;
+        }
+        head_init(&c->request->head, HEAD_REQUEST, &c->front->limits->head);
+        c->state = CLIENT_HEAD;
+        c->since_ns = client_now_ns(c);
+    }
+    enum head_verdict verdict = head_parse(&c->request->head, buffer_bytes(&c->channel.in));
+    if (verdict == HEAD_MORE)
+        return false;
+    if (verdict == HEAD_DONE)
+        start_request(c);
+    else
+        start_malformed(c, head_verdict_problem(verdict), head_verdict_text(verdict));
+    /* It may have left already, right behind its request. */
+    if (c->state == CLIENT_OPEN && c->channel.connection.peer_left)
+        client_wake(c);
+    return true;
+}
+
+static void receive_head(struct client *c) {
+    struct channel *ch = &c->channel;
+    size_t limit = c->front->limits->head.head_bytes + CHANNEL_READ_BYTES; /* the parser's own comes first */
+    do {
+        if (buffer_length(&ch->in) > 0 && parse_head(c))
+            return;
+    } while (channel_fill(ch, limit) == 1 && !ch->in_ended && ch->broken == 0);
+    if (ch->in_ended || ch->broken < 0)
+        client_bury(c);
+}
+
+/* ---- the exchange */
+
+void client_end_exchange(struct client *c) {
+    assert(c->front->n_exchanges > 0);
+    c->front->n_exchanges--;
+    c->state = CLIENT_OVER;
+}
+
+static void raise_gone(struct client *c) {
+    client_end_exchange(c);
+    c->front->events->on_gone(c->front->arg, c, c->gone);
+    if (c->answer != ANSWER_NONE)
+        connection_reset(&c->channel.connection); /* what it has of the answer is not all */
+    client_bury(c);
+}
+
+static void become_idle(struct client *c) {
+    c->state = CLIENT_IDLE;
+    c->since_ns = client_now_ns(c);
+    /* The next one may be here. Others have their turn first. */
+    if (buffer_length(&c->channel.in) > 0 || c->channel.connection.can_read)
+        client_wake(c);
+}
+
+static void pass_over_rest(struct client *c) {
+    for (struct str data;;) {
+        switch (channel_read_body(&c->channel, &data)) {
+        case CHANNEL_BODY_DATA:
+            channel_consume_body(&c->channel, data.n);
+            break;
+        case CHANNEL_BODY_WAIT:
+            return;
+        case CHANNEL_BODY_END:
+            become_idle(c);
+            return;
+        case CHANNEL_BODY_BAD:
+        case CHANNEL_BODY_CUT:
+            start_lingering(c);
+            return;
+        }
+    }
+}
+
+static void raise_done(struct client *c) {
+    client_end_exchange(c);
+    c->front->events->on_done(c->front->arg, c);
+    front_take_back_request(c->front, c->request);
+    c->request = NULL;
+    if (!c->persists) {
+        start_lingering(c);
+        return;
+    }
+    c->state = CLIENT_REST;
+    c->since_ns = client_now_ns(c);
+    pass_over_rest(c);
+}
+
+static int flush(struct client *c) {
+    size_t before = buffer_length(&c->channel.out);
+    int flushed = channel_flush(&c->channel);
+    bool moved = buffer_length(&c->channel.out) < before;
+    if (flushed != 0)
+        c->stalled_ns = 0;
+    else if (moved || c->stalled_ns == 0)
+        c->stalled_ns = client_now_ns(c);
+    return flushed;
+}
+
+static bool body_has_news(const struct client *c) {
+    const struct channel *ch = &c->channel;
+    return ch->connection.can_read || ch->in_ended || ch->broken < 0 || c->body_is_late;
+}
+
+static void exchange(struct client *c) {
+    int flushed = flush(c);
+    if (flushed < 0)
+        c->gone = "the client's connection broke";
+    /* A client that only ends its sending side cannot be told from one that left; an answer that is ready it still gets. */
+    else if (c->channel.connection.peer_left && c->answer != ANSWER_ENDED && !c->gone)
+        c->gone = "the client left";
+    if (c->gone) {
+        raise_gone(c);
+    } else if (c->answer == ANSWER_ENDED) {
+        if (flushed == 1)
+            raise_done(c);
+    } else {
+        if (c->wants_write && flushed == 1) {
+            c->wants_write = false;
+            c->front->events->on_writable(c->front->arg, c);
+        }
+        if (c->state == CLIENT_OPEN && c->wants_body && body_has_news(c)) {
+            c->wants_body = false;
+            c->front->events->on_body(c->front->arg, c);
+        }
+    }
+}
+
+/* ---- what moves it */
+
+static void advance(struct client *c) {
+    switch (c->state) {
+    case CLIENT_IDLE:
+    case CLIENT_HEAD:
+        receive_head(c);
+        break;
+    case CLIENT_OPEN:
+        exchange(c);
+        break;
+    case CLIENT_REST:
+        pass_over_rest(c);
+        break;
+    case CLIENT_LINGER:
+        linger(c);
+        break;
+    case CLIENT_OVER:
+    case CLIENT_DEAD:
+        assert(false);
+    }
+    client_arm(c);
+}
+
+static void on_event(struct connection *connection) { advance(CONTAINER_OF(connection, struct client, channel.connection)); }
+
+static void be_late(struct client *c) {
+    switch (c->state) {
+    case CLIENT_IDLE:
+        start_lingering(c); /* a request that is under way right now meets an orderly end */
+        break;
+    case CLIENT_HEAD:
+        start_malformed(c, PROBLEM_REQUEST_TIMEOUT, "the head did not come in time");
+        break;
+    case CLIENT_OPEN:
+        if (client_now_ns(c) >= write_due_ns(c))
+            c->gone = "the client does not take the answer";
+        else
+            c->body_is_late = c->must_close = true;
+        exchange(c);
+        break;
+    case CLIENT_REST:
+    case CLIENT_LINGER:
+        client_bury(c);
+        break;
+    case CLIENT_OVER:
+    case CLIENT_DEAD:
+        break;
+    }
+}
+
+static void on_due(struct timer *timer) {
+    struct client *c = CONTAINER_OF(timer, struct client, timer);
+    if (client_now_ns(c) >= deadline(c))
+        be_late(c);
+    client_arm(c);
+}
+
+bool client_new(struct front *front, int fd, const struct ip *peer) {
+    struct client *c = calloc(1, sizeof(*c));
+    if (!c) {
+        listener_refuse(fd);
+        return false;
+    }
+    c->front = front;
+    c->peer = *peer;
+    c->is_fresh = true;
+    channel_init(&c->channel);
+    if (connection_accept(&c->channel.connection, front->loop, fd, on_event) < 0) {
+        free(c);
+        return false;
+    }
+    c->next = front->clients;
+    if (c->next)
+        c->next->previous = c;
+    front->clients = c;
+    front->n_open++;
+    c->state = CLIENT_IDLE;
+    c->since_ns = client_now_ns(c);
+    client_arm(c);
+    return true;
+}
