@@ -18,6 +18,8 @@ struct target {
     struct str normal;    /* decoded once, '\\' as '/', matrix parameters cut, "//" merged, "." and ".." resolved: what the
                              most lenient upstream would see; in the arena */
     struct str twice;     /* decoded twice and then normalised so; the very same str as `normal` unless that differs */
+    bool is_evasive;      /* some reading has a ".." segment, or a ';' beside a '/' or '\\' that only some readings see: an
+                             upstream less lenient than `normal` may then end where no form here does */
 };
 
 enum target_verdict target_parse(struct target *target, struct str method, struct str raw, struct arena *arena) MUST_USE;

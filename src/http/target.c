@@ -98,7 +98,7 @@ static size_t parent_end(const char *at, size_t n) {
 }
 
 /* Rewrites `path` in place, which only shrinks: segments are moved up to the end of what stays. */
-static struct str simplify(char *path, size_t path_n) {
+static struct str simplify(char *path, size_t path_n, bool *is_evasive) {
     size_t kept = 0, at = 0;
     bool ends_open = true; /* the last thing seen leaves a '/' at the end */
     while (at < path_n) {
@@ -110,8 +110,10 @@ static struct str simplify(char *path, size_t path_n) {
         struct str segment = {path + from, at - from};
         segment = str_first(segment, str_index(segment, ';'));
         ends_open = segment.n == 0 || str_eq(segment, STR(".")) || str_eq(segment, STR(".."));
-        if (str_eq(segment, STR("..")))
+        if (str_eq(segment, STR(".."))) {
             kept = parent_end(path, kept);
+            *is_evasive = true;
+        }
         if (ends_open)
             continue;
         path[kept++] = '/';
@@ -146,6 +148,20 @@ static bool has_percent_byte(struct str s) {
     return false;
 }
 
+static size_t count_byte(struct str s, char byte) {
+    size_t n = 0;
+    for (size_t i = str_index(s, byte); i < s.n; i++)
+        n += s.at[i] == byte;
+    return n;
+}
+
+/* A parameter ends at the next '/': who sees more of them (decoded ones, or '\\') cuts less. */
+static bool parameters_end_differently(struct str raw, struct str decoded) {
+    if (str_index(decoded, ';') == decoded.n)
+        return false;
+    return str_index(decoded, '\\') < decoded.n || count_byte(decoded, '/') != count_byte(raw, '/');
+}
+
 static enum target_verdict forms_make(struct target *target, struct arena *arena) {
     char *once = arena_alloc(arena, target->path.n);
     if (!once)
@@ -164,9 +180,11 @@ static enum target_verdict forms_make(struct target *target, struct arena *arena
             return TARGET_NO_MEMORY;
         if (!decode(decoded, twice, &again))
             return TARGET_MALFORMED;
-        again = simplify(twice, again.n);
+        target->is_evasive = parameters_end_differently(target->path, again);
+        again = simplify(twice, again.n, &target->is_evasive);
     }
-    target->normal = simplify(once, decoded.n);
+    target->is_evasive = target->is_evasive || parameters_end_differently(target->path, decoded);
+    target->normal = simplify(once, decoded.n, &target->is_evasive);
     target->twice = again.at && !str_eq(again, target->normal) ? again : target->normal;
     return TARGET_OK;
 }

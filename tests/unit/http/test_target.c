@@ -144,6 +144,24 @@ START_TEST(every_spelling_of_a_path_shows_its_meaning) {
 }
 END_TEST
 
+START_TEST(paths_that_end_elsewhere_for_some_upstreams_are_evasive) {
+    static const char *const evasive[] = {
+        "/a/../b", "/..", "/a/..", "/a/%2e%2e/b", "/a/%252e%252e/b", "/a/..;/b", "/a/..%5cb", "/a\\..", "/a%2f..",
+        "/;\\a", "/a;b\\c", "/a;b%2fc", "/a;b%252fc", "/a%3bb%5cc", "/a%253b%2fc",
+    };
+    for (size_t i = 0; i < sizeof(evasive) / sizeof(evasive[0]); i++) {
+        ck_assert_msg(parse(evasive[i]) == TARGET_OK, "%s", evasive[i]);
+        ck_assert_msg(target.is_evasive, "%s", evasive[i]);
+    }
+    static const char *const plain[] = {"/",     "/a/b",   "/a//b",     "/a/./b", "/a..b", "/...",   "/a;b/c",
+                                        "/a%3b", "/a%2fb", "/a%252fb", "/a\\b", "/.;/a", "/a?..", "/a?;%2f"};
+    for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+        ck_assert_msg(parse(plain[i]) == TARGET_OK, "%s", plain[i]);
+        ck_assert_msg(!target.is_evasive, "%s", plain[i]);
+    }
+}
+END_TEST
+
 START_TEST(good_hosts_are_names_and_addresses) {
     static const char *const good[] = {
         "x", "localhost", "EXAMPLE.com", "example.com.", "a-b.c_d.e1", "127.0.0.1", "127.0.0.1:80", "[::1]", "[2001:DB8::1]:65535",
@@ -197,6 +215,7 @@ int main(void) {
     tcase_add_test(tests, malformed_targets_are_refused);
     tcase_add_test(tests, queries_are_only_checked_for_visible_bytes);
     tcase_add_test(tests, every_spelling_of_a_path_shows_its_meaning);
+    tcase_add_test(tests, paths_that_end_elsewhere_for_some_upstreams_are_evasive);
     tcase_add_test(tests, good_hosts_are_names_and_addresses);
     tcase_add_test(tests, bad_hosts_are_refused);
     tcase_add_test(tests, query_values_are_found_and_counted);
