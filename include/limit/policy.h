@@ -15,8 +15,8 @@ const char *limit_key_name(enum limit_key key); /* "subject", "ip", "claim", "gl
 
 struct limit_policy {
     struct str name; /* "burst": what RateLimit-Policy and the metrics say */
-    struct str
-        id; /* unique in the settings ("free/default/burst", "per_ip"): what counters are keyed by */
+    /* Unique in the settings ("free/default/burst", "per_ip"): what counters are keyed by. */
+    struct str id;
     enum limit_key key;
     size_t claim_path; /* LIMIT_KEY_CLAIM: index in claim_paths */
     struct bucket_rule rate;
