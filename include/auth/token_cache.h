@@ -4,8 +4,9 @@
 
 /* What was verified before: the exact bytes of a token -> its claims. One per worker, one thread.
  *
- * An entry dies when its token expires (+ leeway), when its key's material leaves the key set, when settings change
- * (token_cache_clear), or by eviction (bounded by entries and bytes). Times are checked again at every hit.
+ * An entry dies when its key's material leaves the key set, when its issuer is no longer spelt so, when settings change
+ * (token_cache_clear), or by eviction (bounded by entries and bytes; what is not used goes first). Times, audience, rules and the
+ * state of the keys are judged again at every hit; an expired token is told so from here, and goes before any good one.
  * Forgeries (BAD_SIGNATURE) are remembered in a small table of their own, briefly, so that a replay costs a hash and a flood
  * evicts no good token; an unknown kid is never remembered. */
 struct token_cache;
