@@ -76,11 +76,6 @@ static enum state in_quotes(char byte) {
     return octet_is(byte, OCTET_VALUE) ? EXT_QUOTED : BAD;
 }
 
-static enum state behind_lf(struct body_reader *reader, char byte, enum state next) {
-    reader->line_bytes = 0;
-    return byte == '\n' ? next : BAD;
-}
-
 /* The states of a chunk's first line: size [";" name ["=" (token / quoted-string)]]... CR LF */
 static enum state size_line(struct body_reader *reader, char byte) {
     bool is_token_byte = octet_is(byte, OCTET_TOKEN);
@@ -107,7 +102,8 @@ static enum state size_line(struct body_reader *reader, char byte) {
         return behind_size(byte);
     default:
         assert(reader->state == SIZE_LF);
-        return behind_lf(reader, byte, reader->left > 0 ? DATA : TRAILER_FIRST);
+        reader->line_bytes = 0;
+        return byte != '\n' ? BAD : reader->left > 0 ? DATA : TRAILER_FIRST;
     }
 }
 
@@ -138,7 +134,7 @@ static enum state frame_byte(struct body_reader *reader, char byte) {
     if (reader->state == DATA_CR)
         return byte == '\r' ? DATA_LF : BAD;
     assert(reader->state == DATA_LF);
-    return behind_lf(reader, byte, SIZE_FIRST);
+    return byte == '\n' ? SIZE_FIRST : BAD;
 }
 
 static enum body_verdict data_run(struct body_reader *reader, struct str *in, struct str *data) {
@@ -166,9 +162,7 @@ bool body_reader_at_close(const struct body_reader *reader) {
     return reader->state == DONE || reader->framing == FRAMING_UNTIL_CLOSE;
 }
 
-bool body_reader_is_done(const struct body_reader *reader) {
-    return reader->state == DONE;
-}
+bool body_reader_is_done(const struct body_reader *reader) { return reader->state == DONE; }
 
 int body_write_chunk(struct buffer *out, struct str data) {
     assert(data.n > 0);
@@ -184,11 +178,10 @@ int body_write_chunk(struct buffer *out, struct str data) {
     TRY(buffer_reserve(out, size_n + data.n + 2, &room));
     memcpy(room, at, size_n);
     memcpy(room + size_n, data.at, data.n);
-    memcpy(room + size_n + data.n, "\r\n", 2);
+    room[size_n + data.n] = '\r';
+    room[size_n + data.n + 1] = '\n';
     buffer_commit(out, size_n + data.n + 2);
     return 0;
 }
 
-int body_write_end(struct buffer *out) {
-    return buffer_append(out, STR("0\r\n\r\n"));
-}
+int body_write_end(struct buffer *out) { return buffer_append(out, STR("0\r\n\r\n")); }

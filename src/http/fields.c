@@ -7,9 +7,8 @@
 #include "http/octets.h"
 #include <assert.h>
 
-#define SLOT(n, first, last_but_one) (((n) + (first) * 8 + (last_but_one) * 5) & 255)
-
 /* clang-format off */
+#define SLOT(n, first, last_but_one) (((n) + (first) * 8 + (last_but_one) * 5) & 255)
 static const uint8_t slots[256] = {
     [SLOT(6, 'a', 'p')] = FIELD_ACCEPT, [SLOT(30, 'a', 'r')] = FIELD_AC_REQUEST_HEADERS,
     [SLOT(29, 'a', 'o')] = FIELD_AC_REQUEST_METHOD, [SLOT(13, 'a', 'o')] = FIELD_AUTHORIZATION,
@@ -43,14 +42,13 @@ static const struct str names[FIELD_ID_COUNT] = {
 #undef X
 };
 
-static int lower(char byte) {
-    return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
-}
+static int lower(char byte) { return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte; }
 
 enum field_id field_id_of(struct str name) {
     if (name.n < 2)
         return FIELD_OTHER;
-    unsigned slot = SLOT((unsigned)name.n, (unsigned)lower(name.at[0]), (unsigned)lower(name.at[name.n - 2]));
+    unsigned slot =
+        SLOT((unsigned)name.n, (unsigned)lower(name.at[0]), (unsigned)lower(name.at[name.n - 2]));
     enum field_id id = (enum field_id)slots[slot];
     return id != FIELD_OTHER && str_eq_nocase(name, names[id]) ? id : FIELD_OTHER;
 }
@@ -114,11 +112,14 @@ static bool is_listed(struct str name, const struct owned_name *list, size_t n) 
     return false;
 }
 
+/* clang-format off */
 #define NAME(text) {{text, sizeof(text) - 1}, false}
 #define PREFIX(text) {{text, sizeof(text) - 1}, true}
+/* clang-format on */
 
 bool field_is_hop_by_hop(const struct field *field, struct fields fields) {
-    static const struct owned_name twins[] = {NAME("content-length"), NAME("transfer-encoding"), NAME("proxy-authentication-info")};
+    static const struct owned_name twins[] = {NAME("content-length"), NAME("transfer-encoding"),
+                                              NAME("proxy-authentication-info")};
     switch ((int)field->id) {
     case FIELD_CONNECTION:
     case FIELD_CONTENT_LENGTH:
@@ -140,8 +141,9 @@ bool field_is_hop_by_hop(const struct field *field, struct fields fields) {
 
 bool field_is_gateway_owned(struct str name) {
     static const struct owned_name owned[] = {
-        PREFIX("x-jotgate-"), PREFIX("x-forwarded-"), PREFIX("fly-"),       NAME("sb-forwarded-for"), NAME("sb-api-key"),
-        NAME("forwarded"),    NAME("x-api-key"),      NAME("x-request-id"), NAME("via"),
+        PREFIX("x-jotgate-"),     PREFIX("x-forwarded-"), PREFIX("fly-"),
+        NAME("sb-forwarded-for"), NAME("sb-api-key"),     NAME("forwarded"),
+        NAME("x-api-key"),        NAME("x-request-id"),   NAME("via"),
     };
     return is_listed(name, owned, sizeof(owned) / sizeof(owned[0]));
 }
@@ -151,10 +153,6 @@ bool field_is_forbidden_in_answer(struct str name) {
     return is_listed(name, forbidden, sizeof(forbidden) / sizeof(forbidden[0]));
 }
 
-bool is_token(struct str s) {
-    return s.n > 0 && octets_span(s, OCTET_TOKEN) == s.n;
-}
+bool is_token(struct str s) { return s.n > 0 && octets_span(s, OCTET_TOKEN) == s.n; }
 
-bool is_field_value(struct str s) {
-    return value_span(s) == s.n;
-}
+bool is_field_value(struct str s) { return value_span(s) == s.n; }

@@ -36,13 +36,9 @@ static const struct {
     [HEAD_TOO_LARGE] = {"the head is too large", PROBLEM_HEADERS_TOO_LARGE},
 };
 
-const char *head_verdict_text(enum head_verdict verdict) {
-    return verdicts[verdict].text;
-}
+const char *head_verdict_text(enum head_verdict verdict) { return verdicts[verdict].text; }
 
-enum problem head_verdict_problem(enum head_verdict verdict) {
-    return verdicts[verdict].problem;
-}
+enum problem head_verdict_problem(enum head_verdict verdict) { return verdicts[verdict].problem; }
 
 void head_init(struct head *head, enum head_kind kind, const struct head_limits *limits) {
     assert(limits->n_fields <= HEAD_FIELDS_MAX);
@@ -59,9 +55,11 @@ static struct str at_span(const char *base, struct head_span span) {
 }
 
 /* A target that is too long has a status of its own; what does not even begin like a request has not. */
-static enum head_verdict line_too_long(const struct head *head, struct str line) {
-    if (head->state == AT_FIELDS || head->kind == HEAD_ANSWER || line.n <= head->limits.line_bytes)
+static enum head_verdict line_too_long(const struct head *head, struct str within) {
+    bool by_head_bytes = within.n <= (size_t)head->line_at + head->limits.line_bytes;
+    if (head->state == AT_FIELDS || head->kind == HEAD_ANSWER || by_head_bytes)
         return HEAD_TOO_LARGE;
+    struct str line = str_skip(within, head->line_at);
     size_t method_n = octets_span(str_first(line, METHOD_BYTES_MAX + 1), OCTET_TOKEN);
     bool is_request = method_n > 0 && method_n < line.n && line.at[method_n] == ' ';
     return is_request ? HEAD_TARGET_TOO_LONG : HEAD_BAD_LINE;
@@ -81,7 +79,7 @@ static enum head_verdict next_line(struct head *head, struct str bytes, struct h
     if (head->scanned < within.n)
         head->scanned += (uint32_t)value_span(str_skip(within, head->scanned));
     if (head->scanned >= bound)
-        return line_too_long(head, bound > head->line_at ? str_skip(within, head->line_at) : STR_NONE);
+        return line_too_long(head, within);
     if (head->scanned == bytes.n)
         return HEAD_MORE;
     enum head_verdict malformed = head->state == AT_FIELDS ? HEAD_BAD_FIELD : HEAD_BAD_LINE;
@@ -95,13 +93,12 @@ static enum head_verdict next_line(struct head *head, struct str bytes, struct h
     return HEAD_DONE;
 }
 
-static bool is_digit(char byte) {
-    return byte >= '0' && byte <= '9';
-}
+static bool is_digit(char byte) { return byte >= '0' && byte <= '9'; }
 
 /* "HTTP/" DIGIT "." DIGIT, nothing less or more (RFC 9112 2.3). */
 static enum head_verdict version_read(struct head *head, struct str s) {
-    if (s.n != 8 || memcmp(s.at, "HTTP/", 5) != 0 || !is_digit(s.at[5]) || s.at[6] != '.' || !is_digit(s.at[7]))
+    if (s.n != 8 || memcmp(s.at, "HTTP/", 5) != 0 || !is_digit(s.at[5]) || s.at[6] != '.' ||
+        !is_digit(s.at[7]))
         return HEAD_BAD_LINE;
     if (s.at[5] != '1' || s.at[7] > '1')
         return HEAD_BAD_VERSION;
@@ -113,7 +110,8 @@ static enum head_verdict version_read(struct head *head, struct str s) {
 static enum head_verdict request_line(struct head *head, const char *base, struct head_span line) {
     struct str rest = at_span(base, line);
     size_t method_n = octets_span(rest, OCTET_TOKEN);
-    if (method_n == 0 || method_n > METHOD_BYTES_MAX || method_n == rest.n || rest.at[method_n] != ' ')
+    if (method_n == 0 || method_n > METHOD_BYTES_MAX || method_n == rest.n ||
+        rest.at[method_n] != ' ')
         return HEAD_BAD_LINE;
     rest = str_skip(rest, method_n + 1);
     size_t target_n = target_span(rest);
@@ -140,9 +138,7 @@ static enum head_verdict status_line(struct head *head, const char *base, struct
     return HEAD_DONE;
 }
 
-static bool is_blank(char byte) {
-    return byte == ' ' || byte == '\t';
-}
+static bool is_blank(char byte) { return byte == ' ' || byte == '\t'; }
 
 /* field-name ":" OWS field-value OWS (RFC 9112 5). A name cannot begin with white space, so a folded line is none. */
 static enum head_verdict field_line(struct head *head, const char *base, struct head_span line) {
@@ -176,7 +172,8 @@ static enum head_verdict line_read(struct head *head, const char *base, struct h
         return HEAD_DONE;
     }
     bool asks = head->kind == HEAD_REQUEST;
-    enum head_verdict verdict = asks ? request_line(head, base, line) : status_line(head, base, line);
+    enum head_verdict verdict =
+        asks ? request_line(head, base, line) : status_line(head, base, line);
     if (verdict == HEAD_DONE)
         head->state = AT_FIELDS;
     return verdict;
@@ -189,6 +186,12 @@ struct census {
     const struct field *first[FIELD_ID_COUNT];
     uint16_t times[FIELD_ID_COUNT];
 };
+
+/* Of the first field with an id that is there. */
+static struct str value_of(const struct census *census, enum field_id id) {
+    assert(census->times[id] > 0 && census->first[id]);
+    return census->first[id]->value;
+}
 
 static void point_words(struct head *head, const char *base) {
     if (head->kind == HEAD_REQUEST) {
@@ -218,15 +221,15 @@ static enum head_verdict host_read(struct head *head, const struct census *censu
     head->host = STR("");
     if (census->times[FIELD_HOST] == 0)
         return head->minor == 0 ? HEAD_DONE : HEAD_BAD_HOST;
-    if (census->times[FIELD_HOST] > 1 || !host_is_valid(census->first[FIELD_HOST]->value))
+    if (census->times[FIELD_HOST] > 1 || !host_is_valid(value_of(census, FIELD_HOST)))
         return HEAD_BAD_HOST;
-    head->host = census->first[FIELD_HOST]->value;
+    head->host = value_of(census, FIELD_HOST);
     return HEAD_DONE;
 }
 
 /* One run of digits. A leading zero is refused: it is octal to some. */
 static enum head_verdict length_read(struct head *head, const struct census *census) {
-    struct str digits = census->first[FIELD_CONTENT_LENGTH]->value;
+    struct str digits = value_of(census, FIELD_CONTENT_LENGTH);
     if (census->times[FIELD_CONTENT_LENGTH] > 1 || !str_to_u64(digits, &head->body_bytes))
         return HEAD_BAD_LENGTH;
     if (head->body_bytes > INT64_MAX || (digits.at[0] == '0' && digits.n > 1))
@@ -237,7 +240,8 @@ static enum head_verdict length_read(struct head *head, const struct census *cen
 
 /* RFC 9112 6.3. Both lengths, or a coding on HTTP/1.0, "ought to be handled as an error". */
 static enum head_verdict framing_read(struct head *head, const struct census *census) {
-    unsigned n_codings = census->times[FIELD_TRANSFER_ENCODING], n_lengths = census->times[FIELD_CONTENT_LENGTH];
+    unsigned n_codings = census->times[FIELD_TRANSFER_ENCODING];
+    unsigned n_lengths = census->times[FIELD_CONTENT_LENGTH];
     head->framing = head->kind == HEAD_REQUEST ? FRAMING_NONE : FRAMING_UNTIL_CLOSE;
     head->body_bytes = 0;
     if (n_codings > 1 || (n_codings == 1 && (n_lengths > 0 || head->minor == 0)))
@@ -246,7 +250,7 @@ static enum head_verdict framing_read(struct head *head, const struct census *ce
         return length_read(head, census);
     if (n_codings == 0)
         return HEAD_DONE;
-    if (!str_eq_nocase(census->first[FIELD_TRANSFER_ENCODING]->value, STR("chunked")))
+    if (!str_eq_nocase(value_of(census, FIELD_TRANSFER_ENCODING), STR("chunked")))
         return HEAD_UNKNOWN_CODING;
     head->framing = FRAMING_CHUNKED;
     return HEAD_DONE;
@@ -277,9 +281,10 @@ static enum head_verdict expectation_read(struct head *head, const struct census
     head->expects_continue = false;
     if (times == 0 || head->minor == 0)
         return HEAD_DONE;
-    if (times > 1 || !str_eq_nocase(census->first[FIELD_EXPECT]->value, STR("100-continue")))
+    if (times > 1 || !str_eq_nocase(value_of(census, FIELD_EXPECT), STR("100-continue")))
         return HEAD_BAD_EXPECTATION;
-    bool has_body = head->framing == FRAMING_CHUNKED || (head->framing == FRAMING_LENGTH && head->body_bytes > 0);
+    bool has_body = head->framing == FRAMING_CHUNKED ||
+                    (head->framing == FRAMING_LENGTH && head->body_bytes > 0);
     head->expects_continue = has_body;
     return HEAD_DONE;
 }
@@ -317,6 +322,7 @@ enum head_verdict head_parse(struct head *head, struct str bytes) {
 
 enum framing head_answer_framing(const struct head *answer, bool answers_head_request) {
     assert(answer->kind == HEAD_ANSWER);
-    bool has_none = answers_head_request || answer->status < 200 || answer->status == 204 || answer->status == 304;
+    bool has_none = answers_head_request || answer->status < 200 || answer->status == 204 ||
+                    answer->status == 304;
     return has_none ? FRAMING_NONE : answer->framing;
 }

@@ -44,9 +44,7 @@ size_t octets_span(struct str s, enum octet_class octet_class) {
 }
 
 #ifdef __SSE2__
-static __m128i load(const char *at) {
-    return _mm_loadu_si128((const __m128i *)(const void *)at);
-}
+static __m128i load(const char *at) { return _mm_loadu_si128((const __m128i *)(const void *)at); }
 
 /* Bits of the bytes that are no value: controls save HTAB, and DEL. */
 static unsigned not_value(__m128i bytes) {
@@ -84,10 +82,6 @@ size_t target_span(struct str s) {
     return n + octets_span((struct str){s.at + n, s.n - n}, OCTET_TARGET);
 }
 #else
-size_t value_span(struct str s) {
-    return octets_span(s, OCTET_VALUE);
-}
-size_t target_span(struct str s) {
-    return octets_span(s, OCTET_TARGET);
-}
+size_t value_span(struct str s) { return octets_span(s, OCTET_VALUE); }
+size_t target_span(struct str s) { return octets_span(s, OCTET_TARGET); }
 #endif

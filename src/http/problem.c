@@ -40,7 +40,7 @@ const struct problem_row *problem_row(enum problem problem) {
 const char *status_phrase(int status) {
     switch (status) {
 #define X(number, phrase) \
-    case number:          \
+    case number: \
         return phrase;
         PHRASES(X)
 #undef X

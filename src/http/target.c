@@ -12,6 +12,7 @@
 
 #include "base/cidr.h"
 #include "http/octets.h"
+#include <assert.h>
 
 #define HOST_BYTES_MAX 255
 
@@ -86,9 +87,7 @@ static bool decode(struct str in, char *out, struct str *decoded) {
     return !has_overlong(*decoded);
 }
 
-static bool is_slash(char byte) {
-    return byte == '/' || byte == '\\';
-}
+static bool is_slash(char byte) { return byte == '/' || byte == '\\'; }
 
 /* Where the last segment of the `n` bytes at `at` begins, its slash included. */
 static size_t parent_end(const char *at, size_t n) {
@@ -99,12 +98,11 @@ static size_t parent_end(const char *at, size_t n) {
 
 /* Rewrites `path` in place, which only shrinks: segments are moved up to the end of what stays. */
 static struct str simplify(char *path, size_t path_n, bool *is_evasive) {
+    assert(path_n > 0 && is_slash(path[0]));
     size_t kept = 0, at = 0;
     bool ends_open = true; /* the last thing seen leaves a '/' at the end */
     while (at < path_n) {
-        while (at < path_n && is_slash(path[at]))
-            at++;
-        size_t from = at;
+        size_t from = ++at; /* behind a slash */
         while (at < path_n && !is_slash(path[at]))
             at++;
         struct str segment = {path + from, at - from};
@@ -128,7 +126,8 @@ static struct str simplify(char *path, size_t path_n, bool *is_evasive) {
 static bool is_plain(struct str path) {
     for (size_t i = 0; i < path.n; i++) {
         char byte = path.at[i], next = i + 1 < path.n ? path.at[i + 1] : 'x';
-        if (byte == '%' || byte == '\\' || byte == ';' || (byte == '/' && (next == '/' || next == '.')))
+        if (byte == '%' || byte == '\\' || byte == ';' ||
+            (byte == '/' && (next == '/' || next == '.')))
             return false;
     }
     return true;
@@ -212,7 +211,8 @@ static enum target_verdict asterisk(struct target *target, struct str method) {
     return str_eq(method, STR("OPTIONS")) ? TARGET_OK : TARGET_MALFORMED;
 }
 
-enum target_verdict target_parse(struct target *target, struct str method, struct str raw, struct arena *arena) {
+enum target_verdict target_parse(struct target *target, struct str method, struct str raw,
+                                 struct arena *arena) {
     *target = (struct target){0};
     if (raw.n == 0 || target_span(raw) != raw.n || str_index(raw, '#') < raw.n)
         return TARGET_MALFORMED;

@@ -69,7 +69,8 @@ START_TEST(chunks_are_joined_and_what_follows_is_left) {
     ck_assert_int_eq(chunked(bytes), BODY_DONE);
     ck_assert(str_eq(buffer_bytes(&collected), STR("hello world")));
     ck_assert_uint_eq(used_bytes, bytes.n - 3);
-    ck_assert_int_eq(chunked(STR("a\r\n0123456789\r\nA\r\n\r\n\r\n\r\n\r\n\r\n\r\n0\r\n\r\n")), BODY_DONE);
+    ck_assert_int_eq(chunked(STR("a\r\n0123456789\r\nA\r\n\r\n\r\n\r\n\r\n\r\n\r\n0\r\n\r\n")),
+                     BODY_DONE);
     ck_assert_uint_eq(buffer_length(&collected), 20);
     ck_assert_int_eq(chunked(STR("0\r\n\r\n")), BODY_DONE);
     ck_assert_uint_eq(buffer_length(&collected), 0);
@@ -90,7 +91,8 @@ START_TEST(extensions_are_dropped) {
 END_TEST
 
 START_TEST(trailers_are_dropped) {
-    struct str bytes = STR("1\r\nx\r\n0\r\nContent-Length: 5\r\nHost:y\r\nEmpty:\r\nX: \xff \t\r\n\r\n");
+    struct str bytes =
+        STR("1\r\nx\r\n0\r\nContent-Length: 5\r\nHost:y\r\nEmpty:\r\nX: \xff \t\r\n\r\n");
     ck_assert_int_eq(chunked(bytes), BODY_DONE);
     ck_assert(str_eq(buffer_bytes(&collected), STR("x")));
     ck_assert_uint_eq(used_bytes, bytes.n);
@@ -100,16 +102,32 @@ END_TEST
 static void all_are(enum body_verdict expected, const struct str *bodies, size_t n) {
     for (size_t i = 0; i < n; i++) {
         enum body_verdict verdict = chunked(bodies[i]);
-        ck_assert_msg(verdict == expected, "%d instead of %d: " STR_FMT, (int)verdict, (int)expected, STR_ARG(bodies[i]));
+        ck_assert_msg(verdict == expected, "%d instead of %d: " STR_FMT, (int)verdict,
+                      (int)expected, STR_ARG(bodies[i]));
     }
 }
-#define S(text) {text, sizeof(text) - 1}
-#define ALL_ARE(expected, bodies) all_are((expected), (bodies), sizeof(bodies) / sizeof((bodies)[0]))
+#define S(text) \
+    { text, sizeof(text) - 1 }
+#define ALL_ARE(expected, bodies) \
+    all_are((expected), (bodies), sizeof(bodies) / sizeof((bodies)[0]))
 
 START_TEST(unfinished_bodies_want_more) {
     static const struct str bodies[] = {
-        S(""), S("5"), S("5\r"), S("5\r\n"), S("5\r\nhel"), S("5\r\nhello"), S("5\r\nhello\r"), S("5\r\nhello\r\n"), S("5;"),
-        S("5;a=\"\\"), S("0\r\n"), S("0\r\n\r"), S("0\r\nA"), S("0\r\nA:"), S("0\r\nA: b\r\n\r"),
+        S(""),
+        S("5"),
+        S("5\r"),
+        S("5\r\n"),
+        S("5\r\nhel"),
+        S("5\r\nhello"),
+        S("5\r\nhello\r"),
+        S("5\r\nhello\r\n"),
+        S("5;"),
+        S("5;a=\"\\"),
+        S("0\r\n"),
+        S("0\r\n\r"),
+        S("0\r\nA"),
+        S("0\r\nA:"),
+        S("0\r\nA: b\r\n\r"),
     };
     ALL_ARE(BODY_MORE, bodies);
 }
@@ -117,22 +135,56 @@ END_TEST
 
 START_TEST(sizes_are_hexadecimal_digits_and_nothing_else) {
     static const struct str bodies[] = {
-        S("\r\n"), S("0x5\r\n"), S("+5\r\n"), S("-5\r\n"), S(" 5\r\n"), S("5 \r\n"), S("5\t\r\n"), S("5_0\r\n"), S("5these\r\n"),
-        S("g\r\n"), S(";a\r\n"), S("5 ;a\r\n"), S("\xd9\xa5\r\n"), S("5\0\r\n"), S("\x0b" "5\r\n"), S("5,5\r\n"), S("5.\r\n"),
-        S("00000000000000005\r\n"), S("10000000000000000\r\n"), S("ffffffffffffffff\r\n"), S("8000000000000000\r\n"),
-        S("fffffffffffffffff"), S("00000000000000000"),
+        S("\r\n"),
+        S("0x5\r\n"),
+        S("+5\r\n"),
+        S("-5\r\n"),
+        S(" 5\r\n"),
+        S("5 \r\n"),
+        S("5\t\r\n"),
+        S("5_0\r\n"),
+        S("5these\r\n"),
+        S("g\r\n"),
+        S(";a\r\n"),
+        S("5 ;a\r\n"),
+        S("\xd9\xa5\r\n"),
+        S("5\0\r\n"),
+        S("\x0b"
+          "5\r\n"),
+        S("5,5\r\n"),
+        S("5.\r\n"),
+        S("00000000000000005\r\n"),
+        S("10000000000000000\r\n"),
+        S("ffffffffffffffff\r\n"),
+        S("8000000000000000\r\n"),
+        S("fffffffffffffffff"),
+        S("00000000000000000"),
     };
     ALL_ARE(BODY_BAD, bodies);
-    static const struct str good[] = {S("7fffffffffffffff\r\nx"), S("0000000000000005\r\nhel"), S("fFfF\r\n")};
+    static const struct str good[] = {S("7fffffffffffffff\r\nx"), S("0000000000000005\r\nhel"),
+                                      S("fFfF\r\n")};
     ALL_ARE(BODY_MORE, good);
 }
 END_TEST
 
 START_TEST(lines_end_with_cr_lf_and_nothing_else) {
     static const struct str bodies[] = {
-        S("5\nhello"), S("5\r\rhello"), S("5\rXhello"), S("5;a\nhello"), S("5;a\rb\nhello"), S("5\r\nhello\n"), S("5\r\nhelloXX"),
-        S("5\r\nhello\rX"), S("5\r\nhello0\r\n\r\n"), S("5\r\nhello\r\n\r\n0\r\n\r\n"), S("0\r\n\n"), S("0\r\n\rX"), S("0\n\n"),
-        S("0\r\nA: b\n\r\n"), S("0\r\nA: b\rC: d\r\n\r\n"), S("5\r\nhello\n\r\n"),
+        S("5\nhello"),
+        S("5\r\rhello"),
+        S("5\rXhello"),
+        S("5;a\nhello"),
+        S("5;a\rb\nhello"),
+        S("5\r\nhello\n"),
+        S("5\r\nhelloXX"),
+        S("5\r\nhello\rX"),
+        S("5\r\nhello0\r\n\r\n"),
+        S("5\r\nhello\r\n\r\n0\r\n\r\n"),
+        S("0\r\n\n"),
+        S("0\r\n\rX"),
+        S("0\n\n"),
+        S("0\r\nA: b\n\r\n"),
+        S("0\r\nA: b\rC: d\r\n\r\n"),
+        S("5\r\nhello\n\r\n"),
     };
     ALL_ARE(BODY_BAD, bodies);
 }
@@ -140,9 +192,11 @@ END_TEST
 
 START_TEST(extensions_are_well_formed) {
     static const struct str bodies[] = {
-        S("5;\r\n"), S("5;;a\r\n"), S("5; a\r\n"), S("5;a =b\r\n"), S("5;a= b\r\n"), S("5;a=\r\n"), S("5;=b\r\n"), S("5;a=b=c\r\n"),
-        S("5;a=\"\r\n\"\r\n"), S("5;a=\"\n\"\r\n"), S("5;a=\"\\\r\n\"\r\n"), S("5;a=\"b\"c\r\n"), S("5;a\0\r\n"), S("5;a=\"\x7f\""),
-        S("5;a=(\r\n"), S("5;\xff\r\n"), S("5;a=b\x85"), S("5;a\"b\"\r\n"),
+        S("5;\r\n"),           S("5;;a\r\n"),       S("5; a\r\n"),           S("5;a =b\r\n"),
+        S("5;a= b\r\n"),       S("5;a=\r\n"),       S("5;=b\r\n"),           S("5;a=b=c\r\n"),
+        S("5;a=\"\r\n\"\r\n"), S("5;a=\"\n\"\r\n"), S("5;a=\"\\\r\n\"\r\n"), S("5;a=\"b\"c\r\n"),
+        S("5;a\0\r\n"),        S("5;a=\"\x7f\""),   S("5;a=(\r\n"),          S("5;\xff\r\n"),
+        S("5;a=b\x85"),        S("5;a\"b\"\r\n"),
     };
     ALL_ARE(BODY_BAD, bodies);
 }
@@ -150,8 +204,9 @@ END_TEST
 
 START_TEST(trailers_are_well_formed) {
     static const struct str bodies[] = {
-        S("0\r\n A: b\r\n\r\n"), S("0\r\nA : b\r\n\r\n"), S("0\r\n: b\r\n\r\n"), S("0\r\nA\r\n\r\n"), S("0\r\nA: b\r\n fold\r\n\r\n"),
-        S("0\r\nA: \0\r\n\r\n"), S("0\r\nA: \x7f\r\n\r\n"), S("0\r\n\x80: b\r\n\r\n"), S("0\r\nA(: b\r\n\r\n"),
+        S("0\r\n A: b\r\n\r\n"),   S("0\r\nA : b\r\n\r\n"),         S("0\r\n: b\r\n\r\n"),
+        S("0\r\nA\r\n\r\n"),       S("0\r\nA: b\r\n fold\r\n\r\n"), S("0\r\nA: \0\r\n\r\n"),
+        S("0\r\nA: \x7f\r\n\r\n"), S("0\r\n\x80: b\r\n\r\n"),       S("0\r\nA(: b\r\n\r\n"),
     };
     ALL_ARE(BODY_BAD, bodies);
 }
@@ -178,6 +233,20 @@ START_TEST(extensions_and_trailers_are_bounded) {
     ck_assert_uint_le(bytes_until_refused(STR("0\r\n"), STR("A: b\r\n")), BODY_TRAILER_BYTES_MAX);
     ck_assert_uint_le(bytes_until_refused(STR("0\r\nA:"), STR("b")), BODY_TRAILER_BYTES_MAX);
     ck_assert_uint_ge(bytes_until_refused(STR("0\r\nA:"), STR("b")), BODY_TRAILER_BYTES_MAX - 8);
+}
+END_TEST
+
+START_TEST(number_of_chunks_is_not_bounded) {
+    struct body_reader reader;
+    struct str in = STR_NONE, data;
+    body_reader_init(&reader, FRAMING_CHUNKED, 0);
+    for (int i = 0; i < BODY_TRAILER_BYTES_MAX; i++) {
+        in = STR("1\r\nx\r\n");
+        ck_assert_int_eq(body_read(&reader, &in, &data), BODY_DATA);
+        ck_assert_int_eq(body_read(&reader, &in, &data), BODY_MORE);
+    }
+    in = STR("0\r\n\r\n");
+    ck_assert_int_eq(body_read(&reader, &in, &data), BODY_DONE);
 }
 END_TEST
 
@@ -254,6 +323,7 @@ int main(void) {
     tcase_add_test(tests, extensions_are_well_formed);
     tcase_add_test(tests, trailers_are_well_formed);
     tcase_add_test(tests, extensions_and_trailers_are_bounded);
+    tcase_add_test(tests, number_of_chunks_is_not_bounded);
     tcase_add_test(tests, bad_stays_bad_and_done_stays_done);
     tcase_add_test(tests, length_ends_the_body);
     tcase_add_test(tests, only_the_peers_close_ends_a_body_without_length);

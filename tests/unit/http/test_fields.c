@@ -24,8 +24,23 @@ END_TEST
 
 START_TEST(names_that_only_look_known_are_others) {
     static const char *const others[] = {
-        "", "h", "hos", "hosts", "h\xcfst", "HOST ", " host", "content_length", "content-lengtx", "transfer-encodinG\x01",
-        "t\0", "connectioN1", "\x0d" "e", "x-api-keys", "x-region2", "hqst",
+        "",
+        "h",
+        "hos",
+        "hosts",
+        "h\xcfst",
+        "HOST ",
+        " host",
+        "content_length",
+        "content-lengtx",
+        "transfer-encodinG\x01",
+        "t\0",
+        "connectioN1",
+        "\x0d"
+        "e",
+        "x-api-keys",
+        "x-region2",
+        "hqst",
     };
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         ck_assert_int_eq(field_id_of(str_of(others[i])), FIELD_OTHER);
@@ -44,7 +59,8 @@ START_TEST(found_field_is_the_first_and_all_are_counted) {
 END_TEST
 
 START_TEST(list_has_whole_tokens_only) {
-    struct field list[] = {field_of("Connection", " foo ,,\tClose"), field_of("connection", "upgrade"), field_of("te", "trailers")};
+    struct field list[] = {field_of("Connection", " foo ,,\tClose"),
+                           field_of("connection", "upgrade"), field_of("te", "trailers")};
     struct fields fields = {list, 3};
     ck_assert(fields_list_has(fields, FIELD_CONNECTION, STR("close")));
     ck_assert(fields_list_has(fields, FIELD_CONNECTION, STR("FOO")));
@@ -59,11 +75,25 @@ START_TEST(hop_by_hop_are_the_named_ones_and_those_that_connection_lists) {
     struct field list[] = {field_of("Connection", "close, X-Mine")};
     struct fields fields = {list, 1};
     static const char *const hop[] = {
-        "connection", "Keep-Alive", "proxy-authenticate", "Proxy-Authorization", "proxy-connection", "TE", "trailer",
-        "proxy-authentication-info", "Transfer-Encoding", "upgrade", "content-length", "expect", "x-mine", "X-MINE",
-        "transfer_encoding", "Content_Length",
+        "connection",
+        "Keep-Alive",
+        "proxy-authenticate",
+        "Proxy-Authorization",
+        "proxy-connection",
+        "TE",
+        "trailer",
+        "proxy-authentication-info",
+        "Transfer-Encoding",
+        "upgrade",
+        "content-length",
+        "expect",
+        "x-mine",
+        "X-MINE",
+        "transfer_encoding",
+        "Content_Length",
     };
-    static const char *const whole[] = {"x-mine2", "proxy-status", "content-type", "accept", "authorization", "x-min"};
+    static const char *const whole[] = {"x-mine2", "proxy-status",  "content-type",
+                                        "accept",  "authorization", "x-min"};
     for (size_t i = 0; i < sizeof(hop) / sizeof(hop[0]); i++) {
         struct field field = field_of(hop[i], "v");
         ck_assert_msg(field_is_hop_by_hop(&field, fields), "%s", hop[i]);
@@ -77,13 +107,43 @@ END_TEST
 
 START_TEST(gateway_owns_its_names_and_their_twins) {
     static const char *const owned[] = {
-        "x-jotgate-sub", "X-Jotgate-", "x_jotgate_sub", "x-jotgate_role", "Sb-Forwarded-For", "sb_forwarded_for", "sb-api-key",
-        "Forwarded", "X-Forwarded-For", "x_forwarded_for", "x-forwarded-anything", "fly-client-ip", "FLY_CLIENT_IP",
-        "fly-replay-src", "x-api-key", "x_api_key", "via", "X-Request-Id", "x.forwarded.for", "x!api~key",
+        "x-jotgate-sub",
+        "X-Jotgate-",
+        "x_jotgate_sub",
+        "x-jotgate_role",
+        "Sb-Forwarded-For",
+        "sb_forwarded_for",
+        "sb-api-key",
+        "Forwarded",
+        "X-Forwarded-For",
+        "x_forwarded_for",
+        "x-forwarded-anything",
+        "fly-client-ip",
+        "FLY_CLIENT_IP",
+        "fly-replay-src",
+        "x-api-key",
+        "x_api_key",
+        "via",
+        "X-Request-Id",
+        "x.forwarded.for",
+        "x!api~key",
     };
     static const char *const free_names[] = {
-        "x-jotgate", "forwarded-for", "x-forwarded", "fly", "flying-client", "api-key", "apikey", "x-api-keys", "vias", "",
-        "authorization", "x-request-idx", "sb-api-key2", "xx-forwarded-for", "x--forwarded-for",
+        "x-jotgate",
+        "forwarded-for",
+        "x-forwarded",
+        "fly",
+        "flying-client",
+        "api-key",
+        "apikey",
+        "x-api-keys",
+        "vias",
+        "",
+        "authorization",
+        "x-request-idx",
+        "sb-api-key2",
+        "xx-forwarded-for",
+        "x--forwarded-for",
     };
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
         ck_assert_msg(field_is_gateway_owned(str_of(owned[i])), "%s", owned[i]);

@@ -17,17 +17,22 @@ static struct str copy_of(struct str bytes) {
 }
 
 static void same_head(const struct head *a, const struct head *b) {
-    ck_assert(str_eq(a->method, b->method) && str_eq(a->target, b->target) && str_eq(a->reason, b->reason));
-    ck_assert(str_eq(a->host, b->host) && a->status == b->status && a->minor == b->minor && a->framing == b->framing);
-    ck_assert(a->body_bytes == b->body_bytes && a->keep_alive == b->keep_alive && a->head_bytes == b->head_bytes);
+    ck_assert(str_eq(a->method, b->method) && str_eq(a->target, b->target) &&
+              str_eq(a->reason, b->reason));
+    ck_assert(str_eq(a->host, b->host) && a->status == b->status && a->minor == b->minor &&
+              a->framing == b->framing);
+    ck_assert(a->body_bytes == b->body_bytes && a->keep_alive == b->keep_alive &&
+              a->head_bytes == b->head_bytes);
     ck_assert_uint_eq(a->fields.n, b->fields.n);
     for (size_t i = 0; i < a->fields.n; i++) {
         const struct field *left = &a->fields.list[i], *right = &b->fields.list[i];
-        ck_assert(str_eq(left->name, right->name) && str_eq(left->value, right->value) && left->id == right->id);
+        ck_assert(str_eq(left->name, right->name) && str_eq(left->value, right->value) &&
+                  left->id == right->id);
     }
 }
 
-static enum head_verdict parse_limited(enum head_kind kind, struct str bytes, struct head_limits limits) {
+static enum head_verdict parse_limited(enum head_kind kind, struct str bytes,
+                                       struct head_limits limits) {
     head_init(&head, kind, &limits);
     enum head_verdict verdict = head_parse(&head, bytes);
     for (size_t cut = 0; cut <= bytes.n; cut++) {
@@ -50,21 +55,24 @@ struct row {
     struct str bytes;
     enum head_verdict verdict;
 };
-#define ROW(text, verdict) {{text, sizeof(text) - 1}, verdict}
+#define ROW(text, verdict) \
+    { {text, sizeof(text) - 1}, verdict }
 #define GET "GET / HTTP/1.1\r\nHost: x\r\n"
 
 static void check_rows(enum head_kind kind, const struct row *rows, size_t n) {
     for (size_t i = 0; i < n; i++) {
         enum head_verdict verdict = parse(kind, rows[i].bytes);
-        ck_assert_msg(verdict == rows[i].verdict, "expected %d (%s), got %d (%s): " STR_FMT, (int)rows[i].verdict,
-                      head_verdict_text(rows[i].verdict), (int)verdict, head_verdict_text(verdict), STR_ARG(rows[i].bytes));
+        ck_assert_msg(verdict == rows[i].verdict, "expected %d (%s), got %d (%s): " STR_FMT,
+                      (int)rows[i].verdict, head_verdict_text(rows[i].verdict), (int)verdict,
+                      head_verdict_text(verdict), STR_ARG(rows[i].bytes));
     }
 }
 #define CHECK_ROWS(kind, rows) check_rows((kind), (rows), sizeof(rows) / sizeof((rows)[0]))
 
 START_TEST(request_is_read_into_its_parts) {
-    struct str bytes = STR("POST /a?b=c HTTP/1.1\r\nHost: example.com:8080\r\nEmpty:\r\nX-Odd:\t two  words \t\r\n"
-                           "content-LENGTH: 12\r\nAccept:caf\xe9\r\n\r\nbody");
+    struct str bytes =
+        STR("POST /a?b=c HTTP/1.1\r\nHost: example.com:8080\r\nEmpty:\r\nX-Odd:\t two  words \t\r\n"
+            "content-LENGTH: 12\r\nAccept:caf\xe9\r\n\r\nbody");
     ck_assert_int_eq(parse(HEAD_REQUEST, bytes), HEAD_DONE);
     ck_assert(str_eq(head.method, STR("POST")) && str_eq(head.target, STR("/a?b=c")));
     ck_assert_int_eq(head.minor, 1);
@@ -84,7 +92,8 @@ START_TEST(request_is_read_into_its_parts) {
 END_TEST
 
 START_TEST(answer_is_read_into_its_parts) {
-    ck_assert_int_eq(parse(HEAD_ANSWER, STR("HTTP/1.0 404 Not  Found\xa0\r\nX: y\r\n\r\nbody")), HEAD_DONE);
+    ck_assert_int_eq(parse(HEAD_ANSWER, STR("HTTP/1.0 404 Not  Found\xa0\r\nX: y\r\n\r\nbody")),
+                     HEAD_DONE);
     ck_assert_int_eq(head.status, 404);
     ck_assert_int_eq(head.minor, 0);
     ck_assert(str_eq(head.reason, STR("Not  Found\xa0")));
@@ -115,10 +124,12 @@ END_TEST
 
 START_TEST(request_lines_have_one_form) {
     static const struct row rows[] = {
-        ROW("", HEAD_MORE), ROW("G", HEAD_MORE), ROW("GET / HTTP/1.1\r\nHost: x\r\n\r", HEAD_MORE),
+        ROW("", HEAD_MORE),
+        ROW("G", HEAD_MORE),
+        ROW("GET / HTTP/1.1\r\nHost: x\r\n\r", HEAD_MORE),
         ROW("GET / HTTP/1.0\r\n\r\n", HEAD_DONE),
         ROW("M-SEARCH * HTTP/1.1\r\nHost: x\r\n\r\n", HEAD_DONE),
-        ROW("GET /\r\n", HEAD_BAD_LINE),                    /* 0.9 */
+        ROW("GET /\r\n", HEAD_BAD_LINE), /* 0.9 */
         ROW("GET / HTTP/0.9\r\n", HEAD_BAD_VERSION),
         ROW("GET / HTTP/1.2\r\n", HEAD_BAD_VERSION),
         ROW("GET / HTTP/2.0\r\n", HEAD_BAD_VERSION),
@@ -144,7 +155,7 @@ START_TEST(request_lines_have_one_form) {
         ROW("G(T / HTTP/1.1\r\n", HEAD_BAD_LINE),
         ROW("G\x80T / HTTP/1.1\r\n", HEAD_BAD_LINE),
         ROW(" / HTTP/1.1\r\n", HEAD_BAD_LINE),
-        ROW("\x16\x03\x01\x02", HEAD_BAD_LINE),             /* TLS spoken to a port without */
+        ROW("\x16\x03\x01\x02", HEAD_BAD_LINE), /* TLS spoken to a port without */
         ROW("12345678901234567890123456789012 / HTTP/1.0\r\n\r\n", HEAD_DONE),
         ROW("123456789012345678901234567890123 / HTTP/1.0\r\n\r\n", HEAD_BAD_LINE),
     };
@@ -154,14 +165,23 @@ END_TEST
 
 START_TEST(status_lines_have_one_form) {
     static const struct row rows[] = {
-        ROW("HTTP/1.1 100 Continue\r\n\r\n", HEAD_DONE), ROW("HTTP/1.1 20", HEAD_MORE),
+        ROW("HTTP/1.1 100 Continue\r\n\r\n", HEAD_DONE),
+        ROW("HTTP/1.1 20", HEAD_MORE),
         ROW("HTTP/1.1 200 a\tb\r\n\r\n", HEAD_DONE),
-        ROW("HTTP/1.1 099 x\r\n", HEAD_BAD_LINE), ROW("HTTP/1.1 20 x\r\n", HEAD_BAD_LINE),
-        ROW("HTTP/1.1 2000\r\n", HEAD_BAD_LINE), ROW("HTTP/1.1 200x\r\n", HEAD_BAD_LINE),
-        ROW("HTTP/1.1 2 0 OK\r\n", HEAD_BAD_LINE), ROW("HTTP/1.1  200 OK\r\n", HEAD_BAD_LINE),
-        ROW("HTTP/1.1 -20 OK\r\n", HEAD_BAD_LINE), ROW("HTTP/1.1\r\n", HEAD_BAD_LINE), ROW("HTTP/1.1 \r\n", HEAD_BAD_LINE),
-        ROW("HTTP/2 200\r\n", HEAD_BAD_LINE), ROW("HTTP/2.0 200\r\n", HEAD_BAD_VERSION), ROW("ICY 200 OK\r\n", HEAD_BAD_LINE),
-        ROW("HTTP/1.1 200 OK\n", HEAD_BAD_LINE), ROW("HTTP/1.1 200 O\0K\r\n", HEAD_BAD_LINE),
+        ROW("HTTP/1.1 099 x\r\n", HEAD_BAD_LINE),
+        ROW("HTTP/1.1 20 x\r\n", HEAD_BAD_LINE),
+        ROW("HTTP/1.1 2000\r\n", HEAD_BAD_LINE),
+        ROW("HTTP/1.1 200x\r\n", HEAD_BAD_LINE),
+        ROW("HTTP/1.1 2 0 OK\r\n", HEAD_BAD_LINE),
+        ROW("HTTP/1.1  200 OK\r\n", HEAD_BAD_LINE),
+        ROW("HTTP/1.1 -20 OK\r\n", HEAD_BAD_LINE),
+        ROW("HTTP/1.1\r\n", HEAD_BAD_LINE),
+        ROW("HTTP/1.1 \r\n", HEAD_BAD_LINE),
+        ROW("HTTP/2 200\r\n", HEAD_BAD_LINE),
+        ROW("HTTP/2.0 200\r\n", HEAD_BAD_VERSION),
+        ROW("ICY 200 OK\r\n", HEAD_BAD_LINE),
+        ROW("HTTP/1.1 200 OK\n", HEAD_BAD_LINE),
+        ROW("HTTP/1.1 200 O\0K\r\n", HEAD_BAD_LINE),
         ROW("<html>\r\n", HEAD_BAD_LINE),
     };
     CHECK_ROWS(HEAD_ANSWER, rows);
@@ -172,8 +192,8 @@ START_TEST(field_lines_have_one_form) {
     static const struct row rows[] = {
         ROW(GET "A:b\r\nC: \r\nD:\te \r\n\r\n", HEAD_DONE),
         ROW(GET "A: b\xff\x80\r\n\r\n", HEAD_DONE),
-        ROW(GET "A: b\n\r\n", HEAD_BAD_FIELD),              /* bare LF */
-        ROW(GET "A: b\rC: d\r\n\r\n", HEAD_BAD_FIELD),      /* bare CR */
+        ROW(GET "A: b\n\r\n", HEAD_BAD_FIELD),         /* bare LF */
+        ROW(GET "A: b\rC: d\r\n\r\n", HEAD_BAD_FIELD), /* bare CR */
         ROW(GET "A: b\r\r\n\r\n", HEAD_BAD_FIELD),
         ROW(GET "\r\rX", HEAD_BAD_FIELD),
         ROW(GET "\n", HEAD_BAD_FIELD),
@@ -188,7 +208,9 @@ START_TEST(field_lines_have_one_form) {
         ROW(GET "A b\r\n\r\n", HEAD_BAD_FIELD),
         ROW(GET "A(: b\r\n\r\n", HEAD_BAD_FIELD),
         ROW(GET "A\x85: b\r\n\r\n", HEAD_BAD_FIELD),
-        ROW(GET "\xa0" "A: b\r\n\r\n", HEAD_BAD_FIELD),
+        ROW(GET "\xa0"
+                "A: b\r\n\r\n",
+            HEAD_BAD_FIELD),
         ROW(GET "A\0: b\r\n\r\n", HEAD_BAD_FIELD),
         ROW(GET "A: \0b\r\n\r\n", HEAD_BAD_FIELD),
         ROW(GET "A: b\x0b\r\n\r\n", HEAD_BAD_FIELD),
@@ -217,7 +239,8 @@ START_TEST(host_is_there_once_and_well_formed) {
     };
     CHECK_ROWS(HEAD_REQUEST, rows);
     ck_assert_uint_eq(head.host.n, 0);
-    ck_assert_int_eq(parse(HEAD_ANSWER, STR("HTTP/1.1 200 OK\r\nHost: @\r\nHost: @\r\n\r\n")), HEAD_DONE);
+    ck_assert_int_eq(parse(HEAD_ANSWER, STR("HTTP/1.1 200 OK\r\nHost: @\r\nHost: @\r\n\r\n")),
+                     HEAD_DONE);
 }
 END_TEST
 
@@ -260,8 +283,10 @@ START_TEST(transfer_encoding_is_one_chunked_alone) {
         ROW(GET "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", HEAD_BAD_FRAMING),
         ROW(GET "transfer-encoding: chunked\r\ncontent-length: 1\r\n\r\n", HEAD_BAD_FRAMING),
         ROW(GET "Transfer-Encoding: xchunked\r\nContent-Length: 1\r\n\r\n", HEAD_BAD_FRAMING),
-        ROW(GET "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", HEAD_BAD_FRAMING),
-        ROW(GET "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n", HEAD_BAD_FRAMING),
+        ROW(GET "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            HEAD_BAD_FRAMING),
+        ROW(GET "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n",
+            HEAD_BAD_FRAMING),
         ROW("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", HEAD_BAD_FRAMING),
         ROW(GET "Transfer-Encoding: xchunked\r\n\r\n", HEAD_UNKNOWN_CODING),
         ROW(GET "Transfer-Encoding: chunkedx\r\n\r\n", HEAD_UNKNOWN_CODING),
@@ -271,17 +296,22 @@ START_TEST(transfer_encoding_is_one_chunked_alone) {
         ROW(GET "Transfer-Encoding: gzip, chunked\r\n\r\n", HEAD_UNKNOWN_CODING),
         ROW(GET "Transfer-Encoding: chunked;a=b\r\n\r\n", HEAD_UNKNOWN_CODING),
         ROW(GET "Transfer-Encoding: \"chunked\"\r\n\r\n", HEAD_UNKNOWN_CODING),
-        ROW(GET "Transfer-Encoding: \xa0" "chunked\r\n\r\n", HEAD_UNKNOWN_CODING),
+        ROW(GET "Transfer-Encoding: \xa0"
+                "chunked\r\n\r\n",
+            HEAD_UNKNOWN_CODING),
         ROW(GET "Transfer-Encoding: identity\r\n\r\n", HEAD_UNKNOWN_CODING),
         ROW(GET "Transfer-Encoding:\r\n\r\n", HEAD_UNKNOWN_CODING),
-        ROW(GET "Transfer-Encoding: \x0b" "chunked\r\n\r\n", HEAD_BAD_FIELD),
+        ROW(GET "Transfer-Encoding: \x0b"
+                "chunked\r\n\r\n",
+            HEAD_BAD_FIELD),
         ROW(GET "Transfer-Encoding:\r\n chunked\r\n\r\n", HEAD_BAD_FIELD),
         ROW(GET "Transfer-Encoding : chunked\r\n\r\n", HEAD_BAD_FIELD),
     };
     CHECK_ROWS(HEAD_REQUEST, rows);
     static const struct row answers[] = {
         ROW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", HEAD_DONE),
-        ROW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", HEAD_BAD_FRAMING),
+        ROW("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
+            HEAD_BAD_FRAMING),
         ROW("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", HEAD_UNKNOWN_CODING),
         ROW("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", HEAD_BAD_FRAMING),
     };
@@ -337,20 +367,29 @@ START_TEST(only_continue_can_be_expected) {
     ck_assert(parse(HEAD_REQUEST, rows[0].bytes) == HEAD_DONE && head.expects_continue);
     ck_assert(parse(HEAD_REQUEST, rows[1].bytes) == HEAD_DONE && head.expects_continue);
     ck_assert(parse(HEAD_REQUEST, rows[6].bytes) == HEAD_DONE && !head.expects_continue);
-    ck_assert(parse(HEAD_REQUEST, STR(GET "Expect: 100-continue\r\n\r\n")) == HEAD_DONE && !head.expects_continue);
+    ck_assert(parse(HEAD_REQUEST, STR(GET "Expect: 100-continue\r\n\r\n")) == HEAD_DONE &&
+              !head.expects_continue);
 }
 END_TEST
 
 START_TEST(each_limit_is_met_and_not_passed) {
-    struct str line = STR("GET /345678 HTTP/1.1\r\nHost: x\r\n\r\n"); /* 20 bytes, 33 in all, 1 field */
+    struct str line =
+        STR("GET /345678 HTTP/1.1\r\nHost: x\r\n\r\n"); /* 20 bytes, 33 in all, 1 field */
     struct head_limits fits = {20, 33, 1};
     ck_assert_int_eq(parse_limited(HEAD_REQUEST, line, fits), HEAD_DONE);
-    ck_assert_int_eq(parse_limited(HEAD_REQUEST, line, (struct head_limits){19, 33, 1}), HEAD_TARGET_TOO_LONG);
-    ck_assert_int_eq(parse_limited(HEAD_REQUEST, line, (struct head_limits){20, 32, 1}), HEAD_TOO_LARGE);
-    ck_assert_int_eq(parse_limited(HEAD_REQUEST, line, (struct head_limits){20, 33, 0}), HEAD_TOO_LARGE);
-    ck_assert_int_eq(parse_limited(HEAD_REQUEST, line, (struct head_limits){20, 10, 1}), HEAD_TOO_LARGE);
-    ck_assert_int_eq(parse_limited(HEAD_REQUEST, line, (struct head_limits){0, 0, 0}), HEAD_TOO_LARGE);
-    ck_assert_int_eq(parse_limited(HEAD_ANSWER, STR("HTTP/1.1 200 OK\r\n\r\n"), (struct head_limits){14, 99, 1}), HEAD_TOO_LARGE);
+    ck_assert_int_eq(parse_limited(HEAD_REQUEST, line, (struct head_limits){19, 33, 1}),
+                     HEAD_TARGET_TOO_LONG);
+    ck_assert_int_eq(parse_limited(HEAD_REQUEST, line, (struct head_limits){20, 32, 1}),
+                     HEAD_TOO_LARGE);
+    ck_assert_int_eq(parse_limited(HEAD_REQUEST, line, (struct head_limits){20, 33, 0}),
+                     HEAD_TOO_LARGE);
+    ck_assert_int_eq(parse_limited(HEAD_REQUEST, line, (struct head_limits){20, 10, 1}),
+                     HEAD_TOO_LARGE);
+    ck_assert_int_eq(parse_limited(HEAD_REQUEST, line, (struct head_limits){0, 0, 0}),
+                     HEAD_TOO_LARGE);
+    ck_assert_int_eq(
+        parse_limited(HEAD_ANSWER, STR("HTTP/1.1 200 OK\r\n\r\n"), (struct head_limits){14, 99, 1}),
+        HEAD_TOO_LARGE);
 }
 END_TEST
 
@@ -422,14 +461,22 @@ static enum framing framing_of(struct str answer, bool to_head) {
 }
 
 START_TEST(answers_without_a_body_have_none) {
-    ck_assert_int_eq(framing_of(STR("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), false), FRAMING_LENGTH);
-    ck_assert_int_eq(framing_of(STR("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), true), FRAMING_NONE);
+    ck_assert_int_eq(framing_of(STR("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), false),
+                     FRAMING_LENGTH);
+    ck_assert_int_eq(framing_of(STR("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), true),
+                     FRAMING_NONE);
     ck_assert_int_eq(framing_of(STR("HTTP/1.1 200 OK\r\n\r\n"), false), FRAMING_UNTIL_CLOSE);
-    ck_assert_int_eq(framing_of(STR("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"), false), FRAMING_CHUNKED);
-    ck_assert_int_eq(framing_of(STR("HTTP/1.1 103 x\r\nContent-Length: 5\r\n\r\n"), false), FRAMING_NONE);
-    ck_assert_int_eq(framing_of(STR("HTTP/1.1 204 x\r\nContent-Length: 5\r\n\r\n"), false), FRAMING_NONE);
-    ck_assert_int_eq(framing_of(STR("HTTP/1.1 304 x\r\nContent-Length: 5\r\n\r\n"), false), FRAMING_NONE);
-    ck_assert_int_eq(framing_of(STR("HTTP/1.1 205 x\r\nContent-Length: 0\r\n\r\n"), false), FRAMING_LENGTH);
+    ck_assert_int_eq(
+        framing_of(STR("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"), false),
+        FRAMING_CHUNKED);
+    ck_assert_int_eq(framing_of(STR("HTTP/1.1 103 x\r\nContent-Length: 5\r\n\r\n"), false),
+                     FRAMING_NONE);
+    ck_assert_int_eq(framing_of(STR("HTTP/1.1 204 x\r\nContent-Length: 5\r\n\r\n"), false),
+                     FRAMING_NONE);
+    ck_assert_int_eq(framing_of(STR("HTTP/1.1 304 x\r\nContent-Length: 5\r\n\r\n"), false),
+                     FRAMING_NONE);
+    ck_assert_int_eq(framing_of(STR("HTTP/1.1 205 x\r\nContent-Length: 0\r\n\r\n"), false),
+                     FRAMING_LENGTH);
     ck_assert_int_eq(parse(HEAD_REQUEST, STR(GET "\r\n")), HEAD_DONE);
     ck_assert_int_eq(head.framing, FRAMING_NONE);
 }
@@ -439,7 +486,8 @@ START_TEST(every_verdict_has_words_and_an_answer) {
     for (int verdict = HEAD_DONE; verdict <= HEAD_TOO_LARGE; verdict++) {
         ck_assert_ptr_nonnull(head_verdict_text((enum head_verdict)verdict));
         bool is_error = verdict != HEAD_DONE && verdict != HEAD_MORE;
-        ck_assert_int_eq(head_verdict_problem((enum head_verdict)verdict) != PROBLEM_NONE, is_error);
+        ck_assert_int_eq(head_verdict_problem((enum head_verdict)verdict) != PROBLEM_NONE,
+                         is_error);
     }
     ck_assert_int_eq(head_verdict_problem(HEAD_TARGET_TOO_LONG), PROBLEM_URI_TOO_LONG);
     ck_assert_int_eq(head_verdict_problem(HEAD_UNKNOWN_CODING), PROBLEM_NOT_IMPLEMENTED);

@@ -22,15 +22,17 @@ static bool member_is(const struct doc *doc, const char *name, const char *text)
 }
 
 START_TEST(every_problem_has_a_whole_row) {
-#define X(id, lower_name, code_text, number, error, title_text)                                                 \
-    {                                                                                                           \
-        const struct problem_row *row = problem_row(PROBLEM_##id);                                              \
-        ck_assert(str_eq_nocase(str_of(row->name), STR(#id)));                                                  \
-        ck_assert(str_eq(str_of(row->code), STR(code_text)) && row->status == (number));                        \
-        ck_assert(str_eq(str_of(row->title), STR(title_text)) && str_eq(str_of(row->proxy_error), STR(error))); \
-        for (const char *at = row->name; *at; at++)                                                             \
-            ck_assert(islower(*at) || *at == '_');                                                              \
-        ck_assert(str_of(status_phrase(row->status)).n > 0 && row->status >= 400 && row->status < 600);         \
+#define X(id, lower_name, code_text, number, error, title_text) \
+    { \
+        const struct problem_row *row = problem_row(PROBLEM_##id); \
+        ck_assert(str_eq_nocase(str_of(row->name), STR(#id))); \
+        ck_assert(str_eq(str_of(row->code), STR(code_text)) && row->status == (number)); \
+        ck_assert(str_eq(str_of(row->title), STR(title_text)) && \
+                  str_eq(str_of(row->proxy_error), STR(error))); \
+        for (const char *at = row->name; *at; at++) \
+            ck_assert(islower(*at) || *at == '_'); \
+        ck_assert(str_of(status_phrase(row->status)).n > 0 && row->status >= 400 && \
+                  row->status < 600); \
     }
     PROBLEMS(X)
 #undef X
@@ -50,11 +52,13 @@ START_TEST(phrases_are_the_registered_ones) {
 END_TEST
 
 START_TEST(body_reads_well_in_every_client) {
-    struct problem_text text = {.problem = PROBLEM_NO_ROUTE, .message = STR("Nothing here"), .hint = STR("Look there")};
+    struct problem_text text = {
+        .problem = PROBLEM_NO_ROUTE, .message = STR("Nothing here"), .hint = STR("Look there")};
     struct doc *doc = body_of(&text);
     ck_assert(member_is(doc, "code", "no_route") && member_is(doc, "message", "Nothing here"));
     ck_assert(member_is(doc, "hint", "Look there") && member_is(doc, "detail", "Nothing here"));
-    ck_assert(member_is(doc, "title", "No route for this path") && member_is(doc, "type", "about:blank"));
+    ck_assert(member_is(doc, "title", "No route for this path") &&
+              member_is(doc, "type", "about:blank"));
     ck_assert_int_eq(node_kind(node_member(doc_root(doc), "details")), NODE_NULL);
     int64_t status;
     ck_assert(node_int(node_member(doc_root(doc), "status"), &status) && status == 404);
@@ -64,17 +68,22 @@ START_TEST(body_reads_well_in_every_client) {
 END_TEST
 
 START_TEST(body_for_auth_has_its_names_too) {
-    struct problem_text text = {.problem = PROBLEM_RATE_LIMITED, .code = STR("over_request_rate_limit"), .for_auth = true};
+    struct problem_text text = {
+        .problem = PROBLEM_RATE_LIMITED, .code = STR("over_request_rate_limit"), .for_auth = true};
     struct doc *doc = body_of(&text);
-    ck_assert(member_is(doc, "code", "over_request_rate_limit") && member_is(doc, "error_code", "over_request_rate_limit"));
-    ck_assert(member_is(doc, "error", "over_request_rate_limit") && member_is(doc, "msg", "Too many requests"));
+    ck_assert(member_is(doc, "code", "over_request_rate_limit") &&
+              member_is(doc, "error_code", "over_request_rate_limit"));
+    ck_assert(member_is(doc, "error", "over_request_rate_limit") &&
+              member_is(doc, "msg", "Too many requests"));
     ck_assert(member_is(doc, "message", "Too many requests"));
     doc_free(doc);
 }
 END_TEST
 
 START_TEST(hostile_text_stays_inside_its_string) {
-    struct problem_text text = {.problem = PROBLEM_BAD_REQUEST, .message = STR("\",\"code\":\"\r\n\x7f\xff"), .details = STR("\\")};
+    struct problem_text text = {.problem = PROBLEM_BAD_REQUEST,
+                                .message = STR("\",\"code\":\"\r\n\x7f\xff"),
+                                .details = STR("\\")};
     struct doc *doc = body_of(&text);
     ck_assert(member_is(doc, "code", "bad_request") && member_is(doc, "details", "\\"));
     ck_assert_uint_eq(node_count(doc_root(doc)), 8);
@@ -85,7 +94,8 @@ END_TEST
 START_TEST(quota_has_its_registered_type) {
     struct problem_text text = {.problem = PROBLEM_RATE_LIMITED, .code = STR("quota_exceeded")};
     struct doc *doc = body_of(&text);
-    ck_assert(member_is(doc, "type", "https://iana.org/assignments/http-problem-types#quota-exceeded"));
+    ck_assert(
+        member_is(doc, "type", "https://iana.org/assignments/http-problem-types#quota-exceeded"));
     doc_free(doc);
 }
 END_TEST

@@ -11,7 +11,9 @@ static struct target target;
 static void setup(void) { arena_init(&arena); }
 static void teardown(void) { arena_fini(&arena); }
 
-static enum target_verdict parse(const char *raw) { return target_parse(&target, STR("GET"), str_of(raw), &arena); }
+static enum target_verdict parse(const char *raw) {
+    return target_parse(&target, STR("GET"), str_of(raw), &arena);
+}
 
 START_TEST(origin_form_is_split_at_the_first_question_mark) {
     ck_assert_int_eq(parse("/rest/v1/a%20b?select=*&x=/../?"), TARGET_OK);
@@ -33,7 +35,8 @@ START_TEST(absolute_form_brings_its_own_authority) {
     ck_assert(str_eq(target.authority, STR("example.com:8080")));
     ck_assert(str_eq(target.path, STR("/a")) && str_eq(target.query, STR("b")));
     ck_assert_int_eq(parse("https://example.com?b/c"), TARGET_OK);
-    ck_assert(str_eq(target.authority, STR("example.com")) && str_eq(target.path, STR("/")) && str_eq(target.query, STR("b/c")));
+    ck_assert(str_eq(target.authority, STR("example.com")) && str_eq(target.path, STR("/")) &&
+              str_eq(target.query, STR("b/c")));
     ck_assert_int_eq(parse("http://[::1]"), TARGET_OK);
     ck_assert(str_eq(target.path, STR("/")) && str_eq(target.normal, STR("/")));
 }
@@ -41,8 +44,15 @@ END_TEST
 
 START_TEST(bad_authorities_are_told_apart) {
     static const char *const bad[] = {
-        "http:///a", "http://user@example.com/", "http://user:pw@example.com/", "http://example.com:99999/", "ftp://example.com/",
-        "http://exa%6dple.com/", "http://a\\b/", "http://example.com:/", "ws://example.com/",
+        "http:///a",
+        "http://user@example.com/",
+        "http://user:pw@example.com/",
+        "http://example.com:99999/",
+        "ftp://example.com/",
+        "http://exa%6dple.com/",
+        "http://a\\b/",
+        "http://example.com:/",
+        "ws://example.com/",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         ck_assert_msg(parse(bad[i]) == TARGET_BAD_AUTHORITY, "%s", bad[i]);
@@ -53,7 +63,8 @@ START_TEST(asterisk_is_for_options_only) {
     ck_assert_int_eq(parse("*"), TARGET_MALFORMED);
     ck_assert_int_eq(target_parse(&target, STR("options"), STR("*"), &arena), TARGET_MALFORMED);
     ck_assert_int_eq(target_parse(&target, STR("OPTIONS"), STR("*"), &arena), TARGET_OK);
-    ck_assert(str_eq(target.path, STR("*")) && str_eq(target.normal, STR("*")) && str_eq(target.twice, STR("*")));
+    ck_assert(str_eq(target.path, STR("*")) && str_eq(target.normal, STR("*")) &&
+              str_eq(target.twice, STR("*")));
     ck_assert_int_eq(target_parse(&target, STR("OPTIONS"), STR("http://x"), &arena), TARGET_OK);
     ck_assert(str_eq(target.path, STR("*")) && str_eq(target.authority, STR("x")));
     ck_assert_int_eq(target_parse(&target, STR("OPTIONS"), STR("http://x/"), &arena), TARGET_OK);
@@ -64,9 +75,43 @@ END_TEST
 
 START_TEST(malformed_targets_are_refused) {
     static const char *const bad[] = {
-        "", "admin", "example.com:443", "//\x80", "/a b", "/a\tb", "/a\x7f", "/caf\xc3\xa9", "/a#b", "/a?b#c", "#", "?a=b",
-        "http:/a", "http:a", "://a/", "1", "/%", "/%4", "/%zz", "/a%2", "/a%%41", "/%g0", "/%00", "/a%00.txt", "/%0a", "/%0D%0A", "/%1f",
-        "/%7f", "/%09", "/%2500", "/%250a", "/%c0%ae%c0%ae/", "/%c0%af", "/%e0%80%af", "/%f0%80%80%af", "/%25c0%25af", "/%c1%9c",
+        "",
+        "admin",
+        "example.com:443",
+        "//\x80",
+        "/a b",
+        "/a\tb",
+        "/a\x7f",
+        "/caf\xc3\xa9",
+        "/a#b",
+        "/a?b#c",
+        "#",
+        "?a=b",
+        "http:/a",
+        "http:a",
+        "://a/",
+        "1",
+        "/%",
+        "/%4",
+        "/%zz",
+        "/a%2",
+        "/a%%41",
+        "/%g0",
+        "/%00",
+        "/a%00.txt",
+        "/%0a",
+        "/%0D%0A",
+        "/%1f",
+        "/%7f",
+        "/%09",
+        "/%2500",
+        "/%250a",
+        "/%c0%ae%c0%ae/",
+        "/%c0%af",
+        "/%e0%80%af",
+        "/%f0%80%80%af",
+        "/%25c0%25af",
+        "/%c1%9c",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         ck_assert_msg(parse(bad[i]) == TARGET_MALFORMED, "%s", bad[i]);
@@ -75,7 +120,8 @@ START_TEST(malformed_targets_are_refused) {
 END_TEST
 
 START_TEST(queries_are_only_checked_for_visible_bytes) {
-    static const char *const good[] = {"/?%", "/?a=100%", "/?%00", "/?a=like.%foo%", "/?a=%c0%af", "/?{}[]|\\^`\"<>"};
+    static const char *const good[] = {"/?%",        "/?a=100%",       "/?%00", "/?a=like.%foo%",
+                                       "/?a=%c0%af", "/?{}[]|\\^`\"<>"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         ck_assert_msg(parse(good[i]) == TARGET_OK, "%s", good[i]);
 }
@@ -135,9 +181,11 @@ START_TEST(every_spelling_of_a_path_shows_its_meaning) {
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         ck_assert_msg(parse(rows[i].raw) == TARGET_OK, "%s", rows[i].raw);
         ck_assert(str_eq(target.path, str_of(rows[i].raw)));
-        ck_assert_msg(str_eq(target.normal, str_of(rows[i].normal)), "%s: " STR_FMT, rows[i].raw, STR_ARG(target.normal));
+        ck_assert_msg(str_eq(target.normal, str_of(rows[i].normal)), "%s: " STR_FMT, rows[i].raw,
+                      STR_ARG(target.normal));
         if (rows[i].twice)
-            ck_assert_msg(str_eq(target.twice, str_of(rows[i].twice)), "%s: " STR_FMT, rows[i].raw, STR_ARG(target.twice));
+            ck_assert_msg(str_eq(target.twice, str_of(rows[i].twice)), "%s: " STR_FMT, rows[i].raw,
+                          STR_ARG(target.twice));
         else
             ck_assert_ptr_eq(target.twice.at, target.normal.at);
     }
@@ -146,15 +194,17 @@ END_TEST
 
 START_TEST(paths_that_end_elsewhere_for_some_upstreams_are_evasive) {
     static const char *const evasive[] = {
-        "/a/../b", "/..", "/a/..", "/a/%2e%2e/b", "/a/%252e%252e/b", "/a/..;/b", "/a/..%5cb", "/a\\..", "/a%2f..",
-        "/;\\a", "/a;b\\c", "/a;b%2fc", "/a;b%252fc", "/a%3bb%5cc", "/a%253b%2fc",
+        "/a/../b",  "/..",       "/a/..",      "/a/%2e%2e/b", "/a/%252e%252e/b",
+        "/a/..;/b", "/a/..%5cb", "/a\\..",     "/a%2f..",     "/;\\a",
+        "/a;b\\c",  "/a;b%2fc",  "/a;b%252fc", "/a%3bb%5cc",  "/a%253b%2fc",
     };
     for (size_t i = 0; i < sizeof(evasive) / sizeof(evasive[0]); i++) {
         ck_assert_msg(parse(evasive[i]) == TARGET_OK, "%s", evasive[i]);
         ck_assert_msg(target.is_evasive, "%s", evasive[i]);
     }
-    static const char *const plain[] = {"/",     "/a/b",   "/a//b",     "/a/./b", "/a..b", "/...",   "/a;b/c",
-                                        "/a%3b", "/a%2fb", "/a%252fb", "/a\\b", "/.;/a", "/a?..", "/a?;%2f"};
+    static const char *const plain[] = {"/",     "/a/b",   "/a//b", "/a/./b", "/a..b",
+                                        "/...",  "/a;b/c", "/a%3b", "/a%2fb", "/a%252fb",
+                                        "/a\\b", "/.;/a",  "/a?..", "/a?;%2f"};
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
         ck_assert_msg(parse(plain[i]) == TARGET_OK, "%s", plain[i]);
         ck_assert_msg(!target.is_evasive, "%s", plain[i]);
@@ -164,8 +214,18 @@ END_TEST
 
 START_TEST(good_hosts_are_names_and_addresses) {
     static const char *const good[] = {
-        "x", "localhost", "EXAMPLE.com", "example.com.", "a-b.c_d.e1", "127.0.0.1", "127.0.0.1:80", "[::1]", "[2001:DB8::1]:65535",
-        "[::ffff:1.2.3.4]:1", "my_service:8080", "x:1",
+        "x",
+        "localhost",
+        "EXAMPLE.com",
+        "example.com.",
+        "a-b.c_d.e1",
+        "127.0.0.1",
+        "127.0.0.1:80",
+        "[::1]",
+        "[2001:DB8::1]:65535",
+        "[::ffff:1.2.3.4]:1",
+        "my_service:8080",
+        "x:1",
     };
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         ck_assert_msg(host_is_valid(str_of(good[i])), "%s", good[i]);
@@ -174,9 +234,13 @@ END_TEST
 
 START_TEST(bad_hosts_are_refused) {
     static const char *const bad[] = {
-        "", ".", ".x", "x..y", "x..", ":80", "x:", "x:0", "x:080", "x:65536", "x:123456", "x:8a", "x:-1", "x:80:80", "x y", "x,y", "a@b",
-        "a@b:80", "x/y", "x?y", "x#y", "x\\y", "exa%6dple", "caf\xc3\xa9", "x\t", "*", "::1", "[::1", "[]", "[]:80", "[1.2.3.4]", "[::1]x",
-        "[::1]:", "[::1]:x", "[::1%25eth0]", "[::1%eth0]", "[v1.x]", "[x]", "[[::1]]", "x]", "a:b@c", "http://x", "x;y", "'x'",
+        "",           ".",         ".x",          "x..y",     "x..",    ":80",     "x:",
+        "x:0",        "x:080",     "x:65536",     "x:123456", "x:8a",   "x:-1",    "x:80:80",
+        "x y",        "x,y",       "a@b",         "a@b:80",   "x/y",    "x?y",     "x#y",
+        "x\\y",       "exa%6dple", "caf\xc3\xa9", "x\t",      "*",      "::1",     "[::1",
+        "[]",         "[]:80",     "[1.2.3.4]",   "[::1]x",   "[::1]:", "[::1]:x", "[::1%25eth0]",
+        "[::1%eth0]", "[v1.x]",    "[x]",         "[[::1]]",  "x]",     "a:b@c",   "http://x",
+        "x;y",        "'x'",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         ck_assert_msg(!host_is_valid(str_of(bad[i])), "%s", bad[i]);
