@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+#include "io/channel.h"
+#include "settings/settings.h"
+
+/* The connections of one worker to its upstreams, by where they lead: those in use, and those kept alive for the next call (last
+ * in, first out: the newest is the least likely to have been closed meanwhile, and the others get old and go). Knows nothing
+ * of HTTP calls; io/upstream puts them on lines. */
+
+/* Where lines lead. Lives while it is held or has idle lines; compared by content, so that pools outlive a reload of settings. */
+struct site {
+    struct site *next;
+    struct lines *lines;
+    bool is_tls;
+    uint16_t port; /* 0: unix socket */
+    struct str host;
+    uint32_t n_held; /* by calls */
+    uint32_t n_idle;
+    struct line *newest, *oldest; /* idle */
+};
+
+struct line {
+    struct channel channel; /* its connection's on_event is the user's while in use */
+    struct site *site;
+    void *user;                 /* NULL: idle */
+    struct line *newer, *older; /* idle */
+    struct timer timer;         /* idle */
+    int64_t idle_since_ns;
+};
+
+struct lines {
+    struct loop *loop;
+    uint32_t n_idle_max; /* per site */
+    int64_t idle_ns;
+    size_t n_idle;
+    struct site *sites;
+};
+
+void lines_init(struct lines *lines, struct loop *loop, uint32_t n_idle_max, int64_t idle_ns);
+void lines_fini(struct lines *lines); /* closes the idle ones; no site may be held */
+
+struct site *site_hold(struct lines *lines, const struct origin *origin) MUST_USE; /* NULL when memory is out */
+void site_release(struct site *site);
+
+/* An idle line that still looks good, or NULL. Whoever may not send a request twice gets one that was idle for less than a second. */
+struct line *line_take(struct site *site, bool may_repeat) MUST_USE;
+/* A line that is not connected yet. NULL when memory is out. */
+struct line *line_new(struct site *site) MUST_USE;
+/* Kept for the next call, for at most `keep_ns`. Its buffers must be empty. */
+void line_keep(struct line *line, int64_t keep_ns);
+/* Closed and freed; with RST when the peer must not take what it has for complete. */
+void line_drop(struct line *line, bool with_reset);
