@@ -25,7 +25,8 @@ enum limit_for { LIMIT_FOR_ANONYMOUS, LIMIT_FOR_EVERYONE };
 struct named_limit {
     struct str name;
     struct limit_policy policy;
-    enum limit_for applies_to; /* anonymous: callers without a verified subject, and is_anonymous users */
+    enum limit_for
+        applies_to; /* anonymous: callers without a verified subject, and is_anonymous users */
     const struct cidr *except; /* clients that it never meets */
     size_t n_except;
 };
@@ -43,7 +44,7 @@ struct tier {
 };
 struct plans {
     bool has_claim;
-    size_t claim_path;  /* where the token names its tier */
+    size_t claim_path;   /* where the token names its tier */
     bool keyed_by_claim; /* plans.key: claim:PATH; else by subject */
     size_t key_path;
     const struct tier *tiers;
@@ -54,14 +55,15 @@ struct plans {
 
 /* An entry of a route's `limits`. */
 struct route_limit {
-    bool is_plan;       /* "plan" or "plan.GROUP" */
-    struct str group;   /* "default" for "plan" */
-    size_t named;       /* index into settings.limits otherwise */
+    bool is_plan;     /* "plan" or "plan.GROUP" */
+    struct str group; /* "default" for "plan" */
+    size_t named;     /* index into settings.limits otherwise */
 };
 
 struct route {
-    struct str label;  /* the path as written: metrics' and log's route */
+    struct str label; /* the path as written: metrics' and log's route */
     bool is_builtin;
+    bool is_denied; /* answers as if it were not there */
     enum access access;
     const struct claim_rule *require;
     size_t n_require;
@@ -74,19 +76,21 @@ struct route {
     size_t n_limits;
     int64_t cost;
     int64_t connect_ns, first_byte_ns, idle_ns;
-    bool refresh_ceiling; /* grant_type=refresh_token meets settings.refresh_limit instead, answered 503 */
-    bool is_supabase;     /* forwarded to supabase.url: apikey filled, X-Forwarded-Prefix, ... */
-    struct str service;   /* "rest", "auth", "functions", "storage", "realtime", "graphql" or empty: the shape of errors */
+    bool
+        refresh_ceiling; /* grant_type=refresh_token meets settings.refresh_limit instead, answered 503 */
+    bool is_supabase; /* forwarded to supabase.url: apikey filled, X-Forwarded-Prefix, ... */
+    struct str
+        service; /* "rest", "auth", "functions", "storage", "realtime", "graphql" or empty: the shape of errors */
 };
 
 /* How the client's address is found. */
 enum trust_kind { TRUST_PEER, TRUST_FLY, TRUST_HEADER, TRUST_FORWARDED_FOR };
 struct trust {
     enum trust_kind kind;
-    struct str header;           /* TRUST_HEADER, lower case */
-    const struct cidr *from;     /* TRUST_HEADER: peers that may say so; else the peer counts */
+    struct str header;       /* TRUST_HEADER, lower case */
+    const struct cidr *from; /* TRUST_HEADER: peers that may say so; else the peer counts */
     size_t n_from;
-    size_t hops;                 /* TRUST_FORWARDED_FOR: the N-th from the right */
+    size_t hops; /* TRUST_FORWARDED_FOR: the N-th from the right */
 };
 
 /* Where an issuer's keys come from; the issuer_rule of the same index says how tokens are checked. */
@@ -100,11 +104,12 @@ struct issuer_source {
 struct http_limits {
     uint32_t max_request_line, max_head, max_fields;
     int64_t head_timeout_ns, body_timeout_ns, idle_timeout_ns, write_timeout_ns;
-    uint32_t max_connections, max_connections_per_ip; /* of the process; divided among the workers */
+    uint32_t max_connections,
+        max_connections_per_ip; /* of the process; divided among the workers */
 };
 
 struct settings {
-    struct str file; /* "" when from the environment alone */
+    struct str file;          /* "" when from the environment alone */
     struct str listen, admin; /* "[::]:8080", "127.0.0.1:9091"; admin may be empty: none */
     size_t n_workers;         /* 0: auto */
     int64_t drain_delay_ns, drain_timeout_ns;
@@ -118,8 +123,8 @@ struct settings {
 
     struct str supabase_url, supabase_region;
     struct origin supabase;
+    enum apikey_mode apikey_default;
     struct project_keys project;
-    bool forwards_client_ip; /* forward_client_ip: auto with a sb_secret_ key */
 
     struct claim_paths claim_paths;
     struct token_rules tokens;           /* issuers */
@@ -132,11 +137,12 @@ struct settings {
     const struct named_limit *limits;
     size_t n_limits;
     struct named_limit refresh_limit; /* default 1800/minute, burst 600, per ip, for everyone */
-    const struct limit_policy *const *policies; /* every policy of plans, limits and the refresh limit; policies[i]->index == i */
+    const struct limit_policy *const *
+        policies; /* every policy of plans, limits and the refresh limit; policies[i]->index == i */
     size_t n_policies;
 
     struct trust trust;
-    struct str admin_token; /* JOTGATE_ADMIN_TOKEN; empty: no writes */
+    struct str admin_token;         /* JOTGATE_ADMIN_TOKEN; empty: no writes */
     const struct str *cors_origins; /* exact; "*" alone: all */
     size_t n_cors_origins;
     bool cors_allows_all;
@@ -150,9 +156,13 @@ struct settings {
 /* Reads `file` (NULL: environment alone). Every error and finding goes to `report` as one line "file:line:column: message" or
  * "env:NAME: message" (constant memory for the call only). *out has one reference. -EINVAL: errors were reported, -errno of the file, -ENOMEM. */
 typedef void settings_report(void *arg, const char *line);
-int settings_load(struct settings **out, const char *file, settings_report *report, void *arg) MUST_USE;
+int settings_load(struct settings **out, const char *file, settings_report *report,
+                  void *arg) MUST_USE;
 /* The same from a text that is called `name` in messages (the demo's own settings, tests). */
-int settings_parse(struct settings **out, struct str text, const char *name, settings_report *report, void *arg) MUST_USE;
+int settings_parse(struct settings **out, struct str text, const char *name,
+                   settings_report *report, void *arg) MUST_USE;
+/* Has `text` the form of a listening address: ADDRESS:PORT, [ADDRESS]:PORT, :PORT or unix:/path? */
+bool settings_address_is_good(struct str text);
 struct settings *settings_ref(struct settings *settings);
 void settings_unref(struct settings *settings); /* takes NULL; wipes secrets */
 

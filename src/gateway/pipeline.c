@@ -97,6 +97,8 @@ static enum outcome route(struct exchange *x) {
     case ROUTE_FOUND:
         break;
     }
+    if (x->settings->routes[x->route_index].is_denied)
+        return refuse(x, PROBLEM_NO_ROUTE, "the route is denied");
     x->route = &x->settings->routes[x->route_index];
     if (is_preflight(x)) {
         answer_preflight(x);

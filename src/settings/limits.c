@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+/* plans and limits: every policy gets its id, by which counters are keyed, and its place among all policies. */
+#include "read.h"
+
+#include "settings/units.h"
+#include <stdio.h>
+
+#define POLICIES_MAX 512
+
+/* ---- one policy ---- */
+
+struct policy {
+    struct str name, rate;
+    const struct branch *rate_at, *burst_at;
+    bool is_shadow;
+};
+
+static bool keep_branch(struct reader *r, const struct branch *b, void *target) {
+    (void)r;
+    *(const struct branch **)target = b;
+    return true;
+}
+
+static bool read_rate(struct reader *r, const struct branch *rate, const struct branch *burst,
+                      struct bucket_rule *rule) {
+    struct str text;
+    const char *why;
+    size_t n;
+    if (!read_scalar(r, rate, &text, NULL))
+        return false;
+    if (!unit_rate(text, rule, &why)) {
+        reader_error(r, rate, "'" STR_FMT "': %s", STR_ARG(str_first(text, 60)), why);
+        return false;
+    }
+    if (!burst)
+        return true;
+    if (!read_count(r, burst, &n))
+        return false;
+    rule->burst = (int64_t)n;
+    return true;
+}
+
+static bool is_policy_name(struct str name) {
+    for (size_t i = 0; i < name.n; i++)
+        if (!((name.at[i] >= 'a' && name.at[i] <= 'z') ||
+              (name.at[i] >= 'A' && name.at[i] <= 'Z') ||
+              (name.at[i] >= '0' && name.at[i] <= '9') || strchr("_-.", name.at[i])))
+            return false;
+    return name.n > 0 && name.n <= 64;
+}
+
+/* Every name reaches header fields and metric labels. */
+static bool check_name(struct reader *r, const struct branch *at, struct str name) {
+    if (is_policy_name(name))
+        return true;
+    reader_error(r, at, "'" STR_FMT "': a name is 1 to 64 letters, digits, '_', '-', '.'",
+                 STR_ARG(str_first(name, 60)));
+    return false;
+}
+
+/* ---- plans ---- */
+
+struct plans_section {
+    struct str claim, key, default_tier, anonymous;
+    const struct branch *tiers;
+};
+
+/* clang-format off */
+static const struct entry plans_entries[] = {
+    {"claim",     read_string, offsetof(struct plans_section, claim),        ""},
+    {"key",       read_string, offsetof(struct plans_section, key),          "subject"},
+    {"default",   read_string, offsetof(struct plans_section, default_tier), "!"},
+    {"anonymous", read_string, offsetof(struct plans_section, anonymous),    ""},
+    {"tiers",     keep_branch, offsetof(struct plans_section, tiers),        "!"},
+};
+static const struct entry policy_entries[] = {
+    {"name",   read_string, offsetof(struct policy, name),      "!"},
+    {"rate",   keep_branch, offsetof(struct policy, rate_at),   "!"},
+    {"burst",  keep_branch, offsetof(struct policy, burst_at),  NULL},
+    {"shadow", read_bool,   offsetof(struct policy, is_shadow), "false"},
+};
+/* clang-format on */
+
+static bool read_policy(struct reader *r, const struct branch *b, struct str prefix,
+                        struct limit_policy *policy) {
+    struct policy read = {0};
+    if (!READ_SECTION(r, b, policy_entries, &read) || !check_name(r, b, read.name) ||
+        !read_rate(r, read.rate_at, read.burst_at, &policy->rate))
+        return false;
+    policy->name = read.name;
+    policy->is_shadow = read.is_shadow;
+    policy->id = arena_printf(r->arena, STR_FMT "/" STR_FMT, STR_ARG(prefix), STR_ARG(read.name));
+    return policy->id.at;
+}
+
+static bool read_group(struct reader *r, const struct branch *b, struct str tier,
+                       struct tier_group *group) {
+    struct str prefix = arena_printf(r->arena, STR_FMT "/" STR_FMT, STR_ARG(tier), STR_ARG(b->key));
+    size_t n = 0;
+    if (b->kind != BRANCH_LIST) {
+        reader_error(
+            r, b, "expected a list of limits: [ { name: burst, rate: 600/minute, burst: 200 } ]");
+        return false;
+    }
+    struct limit_policy *policies = reader_alloc(r, tree_count(b) * sizeof(*policies));
+    if (!policies || !check_name(r, b, b->key))
+        return false;
+    for (const struct branch *child = b->children; child; child = child->next) {
+        if (!read_policy(r, child, prefix, &policies[n]))
+            return false;
+        for (size_t i = 0; i < n; i++)
+            if (str_eq(policies[i].name, policies[n].name)) {
+                reader_error(r, child, "two limits of this group are called '" STR_FMT "'",
+                             STR_ARG(policies[n].name));
+                return false;
+            }
+        n++;
+    }
+    *group = (struct tier_group){b->key, policies, n};
+    return true;
+}
+
+static bool read_tier(struct reader *r, const struct branch *b, struct tier *tier) {
+    size_t n = 0;
+    if (b->kind != BRANCH_MAP) {
+        reader_error(r, b, "expected the tier's groups: { default: [ ... ] }");
+        return false;
+    }
+    struct tier_group *groups = reader_alloc(r, tree_count(b) * sizeof(*groups));
+    if (!groups || !check_name(r, b, b->key))
+        return false;
+    for (const struct branch *child = b->children; child; child = child->next)
+        if (!read_group(r, child, b->key, &groups[n++]))
+            return false;
+    *tier = (struct tier){b->key, groups, n};
+    return true;
+}
+
+static bool find_tier(struct reader *r, const struct branch *at, const struct plans *plans,
+                      struct str name, size_t *index) {
+    for (*index = 0; *index < plans->n_tiers; ++*index)
+        if (str_eq(plans->tiers[*index].name, name))
+            return true;
+    reader_error(r, at, "no tier is called '" STR_FMT "'", STR_ARG(str_first(name, 60)));
+    return false;
+}
+
+/* The tables are still ours to write; the settings show them as const. */
+static void set_keys(struct tier *tier, enum limit_key key, size_t path) {
+    for (size_t g = 0; g < tier->n_groups; g++)
+        for (size_t i = 0; i < tier->groups[g].n_policies; i++) {
+            struct limit_policy *policy = (struct limit_policy *)&tier->groups[g].policies[i];
+            policy->key = key;
+            policy->claim_path = path;
+        }
+}
+
+static bool read_plan_key(struct reader *r, const struct branch *b, struct str key,
+                          struct settings *s) {
+    struct plans *plans = &s->plans;
+    if (str_eq(key, STR("subject")))
+        return true;
+    if (!str_starts(key, STR("claim:"))) {
+        reader_error(r, tree_member(b, "key"), "'" STR_FMT "': expected subject or claim:PATH",
+                     STR_ARG(str_first(key, 60)));
+        return false;
+    }
+    plans->keyed_by_claim = true;
+    return read_claim_path(r, tree_member(b, "key"), str_skip(key, 6), &s->claim_paths,
+                           &plans->key_path);
+}
+
+static bool read_plans(struct reader *r, const struct branch *b, struct settings *s) {
+    struct plans_section read = {0};
+    struct plans *plans = &s->plans;
+    size_t n = 0;
+    if (!READ_SECTION(r, b, plans_entries, &read))
+        return false;
+    if (read.tiers->kind != BRANCH_MAP || !read.tiers->children) {
+        reader_error(r, read.tiers, "expected at least one tier: { free: { default: [ ... ] } }");
+        return false;
+    }
+    struct tier *tiers = reader_alloc(r, tree_count(read.tiers) * sizeof(*tiers));
+    if (!tiers)
+        return false;
+    for (const struct branch *child = read.tiers->children; child; child = child->next)
+        if (!read_tier(r, child, &tiers[n++]))
+            return false;
+    plans->tiers = tiers;
+    plans->n_tiers = n;
+    plans->anonymous_tier = SIZE_MAX;
+    plans->has_claim = read.claim.n > 0;
+    if (!find_tier(r, tree_member(b, "default"), plans, read.default_tier, &plans->default_tier) ||
+        (read.anonymous.n && !find_tier(r, tree_member(b, "anonymous"), plans, read.anonymous,
+                                        &plans->anonymous_tier)) ||
+        (plans->has_claim && !read_claim_path(r, tree_member(b, "claim"), read.claim,
+                                              &s->claim_paths, &plans->claim_path)) ||
+        !read_plan_key(r, b, read.key, s))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        set_keys(&tiers[i],
+                 i == plans->anonymous_tier ? LIMIT_KEY_IP
+                 : plans->keyed_by_claim    ? LIMIT_KEY_CLAIM
+                                            : LIMIT_KEY_SUBJECT,
+                 plans->key_path);
+    return true;
+}
+
+/* Without plans: one tier whose one limit is LIMIT_PER_USER. */
+static bool make_default_plans(struct reader *r, struct settings *s) {
+    struct branch rate = {.key = STR("LIMIT_PER_USER"),
+                          .text = STR("${LIMIT_PER_USER:-1200/minute}")};
+    struct tier *tier = reader_alloc(r, sizeof(*tier));
+    struct tier_group *group = reader_alloc(r, sizeof(*group));
+    struct limit_policy *policy = reader_alloc(r, sizeof(*policy));
+    if (!tier || !group || !policy || !read_rate(r, &rate, NULL, &policy->rate))
+        return false;
+    policy->name = STR("per_user");
+    policy->id = STR("default/default/per_user");
+    policy->key = LIMIT_KEY_SUBJECT;
+    *group = (struct tier_group){STR("default"), policy, 1};
+    *tier = (struct tier){STR("default"), group, 1};
+    s->plans = (struct plans){.tiers = tier, .n_tiers = 1, .anonymous_tier = SIZE_MAX};
+    return true;
+}
+
+/* ---- limits ---- */
+
+struct limit {
+    struct str key;
+    const struct branch *rate_at, *burst_at;
+    int applies_to;
+    struct cidrs except;
+    bool is_shadow;
+};
+
+static bool read_for(struct reader *r, const struct branch *b, void *target) {
+    static const char *const names[] = {"anonymous", "everyone"};
+    return read_choice(r, b, names, 2, target);
+}
+
+/* clang-format off */
+static const struct entry limit_entries[] = {
+    {"key",    read_string, offsetof(struct limit, key),        "!"},
+    {"rate",   keep_branch, offsetof(struct limit, rate_at),    "!"},
+    {"burst",  keep_branch, offsetof(struct limit, burst_at),   NULL},
+    {"for",    read_for,    offsetof(struct limit, applies_to), "everyone"},
+    {"except", read_cidrs,  offsetof(struct limit, except),     NULL},
+    {"shadow", read_bool,   offsetof(struct limit, is_shadow),  "false"},
+};
+/* clang-format on */
+
+static bool read_limit_key(struct reader *r, const struct branch *b, struct str key,
+                           struct settings *s, struct limit_policy *policy) {
+    static const enum limit_key plain[] = {LIMIT_KEY_SUBJECT, LIMIT_KEY_IP, LIMIT_KEY_GLOBAL};
+    const struct branch *at = tree_member(b, "key");
+    for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
+        if (str_eq(key, str_of(limit_key_name(plain[i])))) {
+            policy->key = plain[i];
+            return true;
+        }
+    if (str_starts(key, STR("claim:"))) {
+        policy->key = LIMIT_KEY_CLAIM;
+        return read_claim_path(r, at, str_skip(key, 6), &s->claim_paths, &policy->claim_path);
+    }
+    reader_error(r, at, "'" STR_FMT "': expected ip, subject, claim:PATH or global",
+                 STR_ARG(str_first(key, 60)));
+    return false;
+}
+
+static bool read_limit(struct reader *r, const struct branch *b, struct settings *s,
+                       struct named_limit *limit) {
+    struct limit read = {0};
+    if (!check_name(r, b, b->key) || !READ_SECTION(r, b, limit_entries, &read) ||
+        !read_limit_key(r, b, read.key, s, &limit->policy) ||
+        !read_rate(r, read.rate_at, read.burst_at, &limit->policy.rate))
+        return false;
+    limit->name = limit->policy.name = limit->policy.id = b->key;
+    limit->policy.is_shadow = read.is_shadow;
+    limit->applies_to = (enum limit_for)read.applies_to;
+    limit->except = read.except.list;
+    limit->n_except = read.except.n;
+    return true;
+}
+
+static bool make_default_limit(struct reader *r, const char *name, const char *rate_text,
+                               size_t burst, struct named_limit *limit) {
+    struct branch rate = {.key = str_of(name), .text = str_of(rate_text)};
+    *limit = (struct named_limit){.name = str_of(name)};
+    limit->policy.name = limit->policy.id = str_of(name);
+    limit->policy.key = LIMIT_KEY_IP;
+    if (!read_rate(r, &rate, NULL, &limit->policy.rate))
+        return false;
+    if (burst)
+        limit->policy.rate.burst = (int64_t)burst;
+    return true;
+}
+
+static bool read_named(struct reader *r, const struct branch *map, struct settings *s) {
+    bool has_per_ip = tree_member(map, "per_ip"), is_good = true;
+    size_t n = 0;
+    if (map && map->kind != BRANCH_MAP) {
+        reader_error(r, map, "expected limits by name: { per_ip: { key: ip, rate: 600/minute } }");
+        return false;
+    }
+    struct named_limit *limits =
+        reader_alloc(r, ((map ? tree_count(map) : 0) + 1) * sizeof(*limits));
+    if (!limits || !make_default_limit(r, "auth_refresh", "1800/minute", 600, &s->refresh_limit))
+        return false;
+    s->refresh_limit.applies_to = LIMIT_FOR_EVERYONE;
+    if (!has_per_ip) {
+        is_good = make_default_limit(r, "per_ip", "${LIMIT_PER_IP:-600/minute}", 0, &limits[n]);
+        limits[n++].applies_to = LIMIT_FOR_ANONYMOUS;
+    }
+    for (const struct branch *b = map ? map->children : NULL; b; b = b->next) {
+        bool is_refresh = str_eq(b->key, STR("auth_refresh"));
+        is_good &= read_limit(r, b, s, is_refresh ? &s->refresh_limit : &limits[n]);
+        n += !is_refresh;
+    }
+    s->limits = limits;
+    s->n_limits = n;
+    return is_good;
+}
+
+/* ---- all of them ---- */
+
+static void add_policy(struct settings *s, const struct limit_policy **all,
+                       struct limit_policy *policy) {
+    if (s->limits_mode == LIMITS_SHADOW)
+        policy->is_shadow = true;
+    policy->index = s->n_policies;
+    if (s->n_policies < POLICIES_MAX)
+        all[s->n_policies] = policy;
+    s->n_policies++;
+}
+
+static bool number_policies(struct reader *r, const struct branch *root, struct settings *s) {
+    const struct limit_policy **all = reader_alloc(r, POLICIES_MAX * sizeof(*all));
+    if (!all)
+        return false;
+    for (size_t t = 0; t < s->plans.n_tiers; t++)
+        for (size_t g = 0; g < s->plans.tiers[t].n_groups; g++)
+            for (size_t i = 0; i < s->plans.tiers[t].groups[g].n_policies; i++)
+                add_policy(s, all, (struct limit_policy *)&s->plans.tiers[t].groups[g].policies[i]);
+    for (size_t i = 0; i < s->n_limits; i++)
+        add_policy(s, all, (struct limit_policy *)&s->limits[i].policy);
+    add_policy(s, all, &s->refresh_limit.policy);
+    s->policies = all;
+    if (s->n_policies <= POLICIES_MAX)
+        return true;
+    reader_error(r, root, "more than %d limits in plans and limits together", POLICIES_MAX);
+    return false;
+}
+
+bool read_limits(struct reader *r, const struct branch *root, struct settings *s) {
+    const struct branch *plans = tree_member(root, "plans");
+    bool is_good = plans ? read_plans(r, plans, s) : make_default_plans(r, s);
+    is_good &= read_named(r, tree_member(root, "limits"), s);
+    return is_good && number_policies(r, root, s);
+}

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT */
+/* The whole file as one table of sections. The environment alone is an empty file: every default says from which variable it comes. */
+#include "settings/settings.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "http/head.h"
+#include "read.h"
+#include "settings/units.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define FILE_MAX_BYTES    ((1u << 20) + 1)
+#define ADMIN_TOKEN_LEAST 32
+
+struct memory {
+    struct settings settings; /* first: what callers hold */
+    struct arena arena;
+    atomic_uint references;
+};
+
+/* ---- sections ---- */
+
+#define AT(field) offsetof(struct settings, field)
+
+static bool read_workers(struct reader *r, const struct branch *b, void *target) {
+    struct str text;
+    if (!read_scalar(r, b, &text, NULL))
+        return false;
+    if (str_eq(text, STR("auto"))) {
+        *(size_t *)target = 0;
+        return true;
+    }
+    if (read_count(r, b, target) && *(size_t *)target <= 256)
+        return true;
+    reader_error(r, b, "expected auto, or 1 to 256");
+    return false;
+}
+
+static bool read_drain(struct reader *r, const struct branch *b, void *target) {
+    static const struct entry entries[] = {
+        {"delay", read_duration, AT(drain_delay_ns), "5s"},
+        {"timeout", read_duration, AT(drain_timeout_ns), "30s"},
+    };
+    return READ_SECTION(r, b->line ? b : NULL, entries, target);
+}
+
+static bool read_http(struct reader *r, const struct branch *b, void *target) {
+    /* clang-format off */
+    static const struct entry entries[] = {
+        {"max_request_line",       read_size32,   AT(http.max_request_line),       "16KiB"},
+        {"max_head",               read_size32,   AT(http.max_head),               "64KiB"},
+        {"max_fields",             read_count32,  AT(http.max_fields),             "128"},
+        {"head_timeout",           read_duration, AT(http.head_timeout_ns),        "15s"},
+        {"body_timeout",           read_duration, AT(http.body_timeout_ns),        "30s"},
+        {"idle_timeout",           read_duration, AT(http.idle_timeout_ns),        "75s"},
+        {"write_timeout",          read_duration, AT(http.write_timeout_ns),       "60s"},
+        {"max_connections",        read_count32,  AT(http.max_connections),        "16384"},
+        {"max_connections_per_ip", read_count32,  AT(http.max_connections_per_ip), "0"},
+    };
+    /* clang-format on */
+    const struct settings *s = target;
+    if (!READ_SECTION(r, b->line ? b : NULL, entries, target))
+        return false;
+    if (s->http.max_fields >= 1 && s->http.max_fields <= HEAD_FIELDS_MAX &&
+        s->http.max_connections >= 1)
+        return true;
+    reader_error(r, b, "expected max_fields from 1 to %d and at least one connection",
+                 HEAD_FIELDS_MAX);
+    return false;
+}
+
+static bool read_upstream(struct reader *r, const struct branch *b, void *target) {
+    static const struct entry entries[] = {
+        {"max_idle", read_count32, AT(upstream_max_idle), "64"},
+        {"max_open", read_count32, AT(upstream_max_open), "1024"},
+        {"idle_timeout", read_duration, AT(upstream_idle_ns), "30s"},
+    };
+    return READ_SECTION(r, b->line ? b : NULL, entries, target);
+}
+
+static bool read_level(struct reader *r, const struct branch *b, void *target) {
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+    return read_choice(r, b, names, 4, target);
+}
+
+static bool read_format(struct reader *r, const struct branch *b, void *target) {
+    static const char *const names[] = {"auto", "json", "text"};
+    return read_choice(r, b, names, 3, target);
+}
+
+static bool read_log(struct reader *r, const struct branch *b, void *target) {
+    static const struct entry entries[] = {
+        {"level", read_level, AT(log_level), "info"},
+        {"format", read_format, AT(log_format), "auto"},
+    };
+    return READ_SECTION(r, b->line ? b : NULL, entries, target);
+}
+
+static bool read_apikey_mode(struct reader *r, const struct branch *b, void *target) {
+    static const char *const names[] = {"keep", "fill", "replace"};
+    return read_choice(r, b, names, 3, target);
+}
+
+static bool read_service_callers(struct reader *r, const struct branch *b, void *target) {
+    static const char *const names[] = {"refuse", "allow"};
+    struct access_rules *access = target;
+    struct cidrs networks = {0};
+    int choice = 1;
+    if (b->kind == BRANCH_LIST ? !read_cidrs(r, b, &networks)
+                               : !read_choice(r, b, names, 2, &choice))
+        return false;
+    access->allows_service = choice == 1;
+    access->service_networks = networks.list;
+    access->n_service_networks = networks.n;
+    return true;
+}
+
+static bool read_supabase_url(struct reader *r, const struct branch *b, void *target) {
+    struct settings *s = (struct settings *)((char *)target - AT(supabase_url));
+    const char *why;
+    if (!read_scalar(r, b, &s->supabase_url, NULL))
+        return false;
+    if (s->supabase_url.n == 0)
+        return true;
+    if (unit_origin(s->supabase_url, &s->supabase, r->arena, &why) &&
+        !str_starts(s->supabase_url, STR("unix:")))
+        return true;
+    reader_error(r, b, "'" STR_FMT "': expected the project's URL, like https://abc.supabase.co",
+                 STR_ARG(str_first(s->supabase_url, 120)));
+    return false;
+}
+
+static bool read_supabase(struct reader *r, const struct branch *b, void *target) {
+    /* clang-format off */
+    static const struct entry entries[] = {
+        {"url",              read_supabase_url,    AT(supabase_url),         "${SUPABASE_URL:-}"},
+        {"region",           read_string,          AT(supabase_region),      "${SUPABASE_REGION:-}"},
+        {"publishable_key",  read_secret,          AT(project.publishable),  "${SUPABASE_PUBLISHABLE_KEY:-}"},
+        {"anon_key",         read_secret,          AT(project.anon),         "${SUPABASE_ANON_KEY:-}"},
+        {"secret_key",       read_secret,          AT(project.secret),       "${SUPABASE_SECRET_KEY:-}"},
+        {"service_role_key", read_secret,          AT(project.service_role), "${SUPABASE_SERVICE_ROLE_KEY:-}"},
+        {"apikey",           read_apikey_mode,     AT(apikey_default),       "fill"},
+        {"service_callers",  read_service_callers, AT(access),               "refuse"},
+    };
+    /* clang-format on */
+    return READ_SECTION(r, b->line ? b : NULL, entries, target);
+}
+
+static bool read_jwks(struct reader *r, const struct branch *b, void *target) {
+    static const struct entry entries[] = {
+        {"refresh", read_seconds, AT(jwks_refresh_s), "10m"},
+        {"max_stale", read_seconds, AT(jwks_max_stale_s), "24h"},
+        {"cooldown", read_seconds, AT(jwks_cooldown_s), "30s"},
+        {"timeout", read_milliseconds, AT(jwks_timeout_ms), "5s"},
+    };
+    return READ_SECTION(r, b->line ? b : NULL, entries, target);
+}
+
+static bool read_tokens(struct reader *r, const struct branch *b, void *target) {
+    static const struct entry entries[] = {
+        {"cache_entries", read_count, AT(token_cache_entries), "10000"},
+        {"cache_size", read_size, AT(token_cache_bytes), "32MiB"},
+    };
+    return READ_SECTION(r, b->line ? b : NULL, entries, target);
+}
+
+static bool read_limits_mode(struct reader *r, const struct branch *b, void *target) {
+    static const char *const names[] = {"enforce", "shadow", "off"};
+    return read_choice(r, b, names, 3, target);
+}
+
+static bool read_trust_section(struct reader *r, const struct branch *b, void *target) {
+    static const struct entry entries[] = {{"client_ip", read_trust, 0, "auto"}};
+    return READ_SECTION(r, b->line ? b : NULL, entries, target);
+}
+
+static bool read_cors(struct reader *r, const struct branch *b, void *target) {
+    static const struct entry entries[] = {{"origins", read_strings, 0, "*"}};
+    struct settings *s = target;
+    struct strings origins = {0};
+    if (!READ_SECTION(r, b->line ? b : NULL, entries, &origins))
+        return false;
+    s->cors_origins = origins.list;
+    s->n_cors_origins = origins.n;
+    s->cors_allows_all = origins.n == 1 && str_eq(origins.list[0], STR("*"));
+    return true;
+}
+
+/* Read afterwards, when what they refer to is known. */
+static bool read_later(struct reader *r, const struct branch *b, void *target) {
+    (void)r, (void)b, (void)target;
+    return true;
+}
+
+/* clang-format off */
+static const struct entry sections[] = {
+    {"listen",        read_string,        AT(listen),        "[::]:${PORT:-8080}"},
+    {"admin",         read_string,        AT(admin),         "127.0.0.1:9091"},
+    {"workers",       read_workers,       AT(n_workers),     "auto"},
+    {"drain",         read_drain,         0,                 ""},
+    {"http",          read_http,          0,                 ""},
+    {"upstream",      read_upstream,      0,                 ""},
+    {"log",           read_log,           0,                 ""},
+    {"supabase",      read_supabase,      0,                 ""},
+    {"jwks",          read_jwks,          0,                 ""},
+    {"tokens",        read_tokens,        0,                 ""},
+    {"limits_mode",   read_limits_mode,   AT(limits_mode),   "${LIMITS:-enforce}"},
+    {"limit_buckets", read_count,         AT(limit_buckets), "1048576"},
+    {"trust",         read_trust_section, AT(trust),         ""},
+    {"cors",          read_cors,          0,                 ""},
+    {"issuers",       read_later,         0,                 NULL},
+    {"plans",         read_later,         0,                 NULL},
+    {"limits",        read_later,         0,                 NULL},
+    {"builtin",       read_later,         0,                 NULL},
+    {"routes",        read_later,         0,                 NULL},
+};
+/* clang-format on */
+
+/* ---- what only the environment says ---- */
+
+/* A secret that is set but empty looks like one that is not set, and is not. */
+static bool refuse_empty(struct reader *r) {
+    static const char *const names[] = {"SUPABASE_JWT_SECRET",       "SUPABASE_SECRET_KEY",
+                                        "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_ANON_KEY",
+                                        "SUPABASE_PUBLISHABLE_KEY",  "JOTGATE_ADMIN_TOKEN"};
+    bool is_good = true;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *value = getenv(names[i]);
+        struct branch at = {.text = arena_printf(r->arena, "${%s", names[i])};
+        if (!value || value[0])
+            continue;
+        reader_error(r, &at, "is set but empty; unset it or give it a value");
+        is_good = false;
+    }
+    return is_good;
+}
+
+static bool read_environment(struct reader *r, struct settings *s) {
+    struct branch token = {.key = STR("JOTGATE_ADMIN_TOKEN"),
+                           .text = STR("${JOTGATE_ADMIN_TOKEN:-}"),
+                           .is_default = true};
+    struct branch redis = {
+        .key = STR("REDIS_URL"), .text = STR("${REDIS_URL:-}"), .is_default = true};
+    struct str redis_url;
+    if (!refuse_empty(r) || !read_secret(r, &token, &s->admin_token) ||
+        !read_scalar(r, &redis, &redis_url, NULL))
+        return false;
+    if (s->admin_token.n > 0 && s->admin_token.n < ADMIN_TOKEN_LEAST) {
+        reader_error(r, &token, "is %zu bytes long; expected at least %d", s->admin_token.n,
+                     ADMIN_TOKEN_LEAST);
+        return false;
+    }
+    if (redis_url.n > 0) {
+        reader_error(
+            r, &redis,
+            "limits in Redis are not built yet; unset it and the limits are kept in memory");
+        return false;
+    }
+    return true;
+}
+
+static bool check_listeners(struct reader *r, const struct branch *root, const struct settings *s) {
+    bool is_good = true;
+    struct branch fallback = {.key = STR("listen"), .text = STR("${PORT")};
+    const struct branch *listen = tree_member(root, "listen"), *admin = tree_member(root, "admin");
+    if (!settings_address_is_good(s->listen)) {
+        reader_error(r, listen ? listen : &fallback,
+                     "'" STR_FMT
+                     "': expected ADDRESS:PORT like 127.0.0.1:8080 or [::]:8080, or unix:/path",
+                     STR_ARG(str_first(s->listen, 80)));
+        is_good = false;
+    }
+    if (s->admin.n > 0 && !settings_address_is_good(s->admin)) {
+        reader_error(r, admin, "'" STR_FMT "': expected ADDRESS:PORT like 127.0.0.1:9091",
+                     STR_ARG(str_first(s->admin, 80)));
+        is_good = false;
+    }
+    return is_good;
+}
+
+/* ---- the whole ---- */
+
+static bool read_all(struct reader *r, const struct branch *root, struct settings *s) {
+    bool is_good =
+        READ_SECTION(r, root, sections, s) && read_environment(r, s) && check_listeners(r, root, s);
+    if (is_good && !tree_member(root, "supabase") && !r->file && s->supabase_url.n == 0) {
+        struct branch at = {.text = STR("${SUPABASE_URL")};
+        reader_error(
+            r, &at,
+            "is not set: the project's URL, like https://abc.supabase.co (or start with -c FILE)");
+        return false;
+    }
+    is_good =
+        is_good && read_issuers(r, root, s) && read_limits(r, root, s) && read_routes(r, root, s);
+    s->access.tokens = &s->tokens;
+    s->access.project = &s->project;
+    return is_good;
+}
+
+static int make(struct settings **out, struct str text, const char *file, settings_report *report,
+                void *arg) {
+    struct memory *memory = calloc(1, sizeof(*memory));
+    if (!memory)
+        return -ENOMEM;
+    arena_init(&memory->arena);
+    atomic_init(&memory->references, 1);
+    struct reader r = {.arena = &memory->arena, .file = file, .report = report, .report_arg = arg};
+    struct branch *root = tree_parse(&r, text);
+    memory->settings.file = arena_copy(&memory->arena, str_of(file ? file : ""));
+    if (root && read_all(&r, root, &memory->settings) && r.n_errors == 0) {
+        *out = &memory->settings;
+        return 0;
+    }
+    settings_unref(&memory->settings);
+    return -EINVAL;
+}
+
+int settings_parse(struct settings **out, struct str text, const char *name,
+                   settings_report *report, void *arg) {
+    return make(out, text, name, report, arg);
+}
+
+int settings_load(struct settings **out, const char *file, settings_report *report, void *arg) {
+    struct buffer text = {0};
+    if (!file)
+        return make(out, STR_NONE, NULL, report, arg);
+    CLEANUP(cleanup_close) int fd = open(file, O_RDONLY | O_CLOEXEC);
+    char *room;
+    ssize_t n = fd < 0 ? -1 : 1;
+    int failure = fd < 0 ? -errno : 0;
+    while (failure == 0 && n > 0 && buffer_length(&text) < FILE_MAX_BYTES) {
+        failure = buffer_reserve(&text, 64 * 1024, &room);
+        n = failure == 0 ? read(fd, room, 64 * 1024) : -1;
+        if (n < 0 && failure == 0)
+            failure = -errno;
+        if (n > 0)
+            buffer_commit(&text, (size_t)n);
+    }
+    if (failure == 0)
+        failure = make(out, buffer_bytes(&text), file, report, arg);
+    bytes_wipe(text.at, text.size);
+    buffer_release(&text);
+    return failure;
+}
+
+struct settings *settings_ref(struct settings *settings) {
+    atomic_fetch_add_explicit(&((struct memory *)settings)->references, 1, memory_order_relaxed);
+    return settings;
+}
+
+/* The texts live in the arena; those that are secret are overwritten before it goes. */
+static void wipe(struct str secret) {
+    if (secret.n > 0)
+        bytes_wipe((char *)secret.at, secret.n);
+}
+
+void settings_unref(struct settings *settings) {
+    struct memory *memory = (struct memory *)settings;
+    if (!settings || atomic_fetch_sub_explicit(&memory->references, 1, memory_order_acq_rel) != 1)
+        return;
+    route_table_free(settings->table);
+    wipe(settings->project.secret);
+    wipe(settings->project.service_role);
+    wipe(settings->admin_token);
+    for (size_t i = 0; settings->sources && i < settings->tokens.n_issuers; i++)
+        wipe(settings->sources[i].hs256_secret);
+    arena_fini(&memory->arena);
+    free(memory);
+}
