@@ -20,6 +20,6 @@ struct limit_policy {
     enum limit_key key;
     size_t claim_path; /* LIMIT_KEY_CLAIM: index in claim_paths */
     struct bucket_rule rate;
-    size_t index;  /* among all policies of the settings; metrics' */
+    size_t index;   /* among all policies of the settings; metrics' */
     bool is_shadow; /* counts and reports, refuses nobody */
 };

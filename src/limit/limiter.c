@@ -39,8 +39,9 @@ static size_t find_binding(const struct limit_outcome *outcome,
 static struct limit_outcome pass(struct memory_limits *limits, const struct limit_charge *charges,
                                  size_t n, int64_t now_ns, bool counts) {
     assert(n <= LIMITER_CHARGES_MAX);
-    struct limit_outcome outcome = {.n = n};
+    struct limit_outcome outcome = {0};
     outcome.allowed = memory_limits_pass(limits, charges, n, now_ns, counts, outcome.states);
+    outcome.n = n;
     for (size_t i = 0; i < n; i++)
         if (charges[i].policy->is_shadow && !outcome.states[i].allowed)
             outcome.shadow_refused = true;

@@ -170,6 +170,8 @@ START_TEST(an_older_clock_gives_nothing_away) {
     ck_assert(!bucket_look(&b, &PER_MINUTE_7, 1, START_NS - 5000 + state.wait_ns - 1).allowed);
     ck_assert(bucket_look(&b, &PER_MINUTE_7, 1, START_NS - 5000 + state.wait_ns).allowed);
     ck_assert(!bucket_take(&b, &PER_MINUTE_7, 1, START_NS).allowed);
+    state = bucket_look(&b, &PER_MINUTE_7, 1, START_NS - 60 * NS_PER_S); /* older by many calls */
+    ck_assert_int_eq(state.remaining, 0);
 }
 END_TEST
 

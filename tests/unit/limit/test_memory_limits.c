@@ -104,6 +104,9 @@ START_TEST(a_policy_whose_rate_changed_starts_anew) {
         ck_assert(take(limits, &changed, STR("ann"), START_NS));
     ck_assert(!take(limits, &changed, STR("ann"), START_NS));
     changed = policy;
+    changed.rate.burst = 6;
+    ck_assert_int_eq(remaining(limits, &changed, STR("ann"), START_NS), 6);
+    changed = policy;
     changed.is_shadow = true; /* the same rate, the same count */
     ck_assert_int_eq(remaining(limits, &changed, STR("ann"), START_NS), 0);
     memory_limits_free(limits);
@@ -145,6 +148,19 @@ START_TEST(an_older_clock_neither_breaks_nor_forgives) {
     ck_assert_uint_eq(take_many(limits, &policy, 50, 100, START_NS - 5000), 50);
     ck_assert_uint_eq(take_many(limits, &policy, 100, 200, START_NS - 9000), 1);
     ck_assert_uint_eq(take_many(limits, &policy, 0, 100, START_NS), 0);
+    memory_limits_free(limits);
+}
+END_TEST
+
+START_TEST(a_pass_that_does_not_count_changes_nothing) {
+    struct memory_limits *limits = limits_of(100);
+    struct limit_policy policy = policy_of("p", LIMIT_KEY_SUBJECT, 1);
+    const struct limit_charge charge = {&policy, STR("ann"), 1};
+    struct bucket_state state;
+    for (int i = 0; i < 3; i++)
+        ck_assert(memory_limits_pass(limits, &charge, 1, START_NS, false, &state));
+    ck_assert(take(limits, &policy, STR("ann"), START_NS));
+    ck_assert(!memory_limits_pass(limits, &charge, 1, START_NS, false, &state));
     memory_limits_free(limits);
 }
 END_TEST
@@ -278,6 +294,18 @@ START_TEST(what_is_as_good_as_new_makes_room) {
 }
 END_TEST
 
+START_TEST(a_full_table_is_swept_now_and_then_not_for_every_stranger) {
+    struct memory_limits *limits = limits_of(1000);
+    struct limit_policy policy = policy_of("p", LIMIT_KEY_SUBJECT, 1);
+    ck_assert_uint_eq(take_many(limits, &policy, 0, 1000, START_NS), 1000);
+    int64_t almost_ns = START_NS + HOUR_NS - NS_PER_MS, over_ns = START_NS + HOUR_NS;
+    ck_assert_uint_eq(take_many(limits, &policy, 1000, 1100, almost_ns), 1);
+    ck_assert_uint_eq(take_many(limits, &policy, 1100, 1200, over_ns), 0);
+    ck_assert_uint_eq(take_many(limits, &policy, 1100, 1200, almost_ns + 100 * NS_PER_MS), 100);
+    memory_limits_free(limits);
+}
+END_TEST
+
 START_TEST(a_table_shrinks_when_few_are_left) {
     struct memory_limits *limits = limits_of(1 << 20);
     struct limit_policy policy = policy_of("p", LIMIT_KEY_SUBJECT, 1);
@@ -372,6 +400,7 @@ int main(void) {
     tcase_add_test(count, a_global_policy_is_one_bucket);
     tcase_add_test(count, a_bucket_named_twice_in_a_call_is_charged_twice_or_not_at_all);
     tcase_add_test(count, an_older_clock_neither_breaks_nor_forgives);
+    tcase_add_test(count, a_pass_that_does_not_count_changes_nothing);
     tcase_add_test(count, looks_and_refusals_leave_nothing_behind);
     suite_add_tcase(suite, count);
     TCase *bound = tcase_create("bound");
@@ -383,6 +412,7 @@ int main(void) {
     tcase_add_test(bound, strangers_share_a_bucket_per_policy_when_full);
     tcase_add_test(bound, without_room_even_for_a_shared_bucket_a_call_is_refused);
     tcase_add_test(bound, what_is_as_good_as_new_makes_room);
+    tcase_add_test(bound, a_full_table_is_swept_now_and_then_not_for_every_stranger);
     tcase_add_test(bound, a_table_shrinks_when_few_are_left);
     suite_add_tcase(suite, bound);
     TCase *threads = tcase_create("threads");

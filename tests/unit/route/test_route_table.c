@@ -349,6 +349,27 @@ START_TEST(spellings_that_mean_several_routes_are_ambiguous) {
 }
 END_TEST
 
+START_TEST(any_form_that_disagrees_is_enough) {
+    compile(GUARDED, N(GUARDED));
+    const struct str loose = STR("/rest/v1/x"), strict = STR("/rest/v1/admin"), none = STR("/x");
+    const struct target targets[] = {
+        {.path = strict, .normal = loose, .twice = loose},
+        {.path = loose, .normal = strict, .twice = loose},
+        {.path = loose, .normal = loose, .twice = strict},
+        {.path = loose, .normal = none, .twice = loose},
+        {.path = none, .normal = none, .twice = loose},
+        {.path = loose, .normal = loose, .twice = loose, .is_evasive = true},
+    };
+    for (size_t i = 0; i < N(targets); i++) {
+        size_t index = SIZE_MAX;
+        unsigned allowed;
+        ck_assert_int_eq(route_table_match(table, &targets[i], METHOD_GET, &index, &allowed),
+                         ROUTE_AMBIGUOUS);
+        ck_assert_uint_eq(index, SIZE_MAX);
+    }
+}
+END_TEST
+
 /* ---- against upstreams of every leniency ------------------------------------------------------- */
 
 struct reading {
@@ -557,6 +578,7 @@ int main(void) {
     tcase_add_test(spellings, no_spelling_of_a_guarded_path_meets_the_looser_rule);
     tcase_add_test(spellings, odd_spellings_that_mean_one_route_are_served);
     tcase_add_test(spellings, spellings_that_mean_several_routes_are_ambiguous);
+    tcase_add_test(spellings, any_form_that_disagrees_is_enough);
     tcase_add_test(spellings, a_route_that_is_found_is_found_by_upstreams_of_every_leniency);
     tcase_add_test(spellings, random_tables_find_what_a_slow_search_finds);
     suite_add_tcase(suite, spellings);
