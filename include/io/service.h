@@ -16,7 +16,8 @@ struct service_request {
 /* at == NULL when absent; the first, when there are several. `name` in any case. */
 struct str service_field(const struct service_request *request, const char *name);
 /* In the order in which they came. */
-void service_each_field(const struct service_request *request, void (*visit)(void *arg, struct str name, struct str value), void *arg);
+void service_each_field(const struct service_request *request,
+                        void (*visit)(void *arg, struct str name, struct str value), void *arg);
 
 struct service_answer {
     int status;               /* 200 at first */
@@ -30,11 +31,13 @@ struct service_answer {
 void service_answer_field(struct service_answer *answer, const char *name, const char *value);
 
 /* Called on the service's thread, one request at a time. */
-typedef void service_handler(void *arg, const struct service_request *request, struct service_answer *answer);
+typedef void service_handler(void *arg, const struct service_request *request,
+                             struct service_answer *answer);
 
 /* -errno (-EADDRINUSE ..., -EAFNOSUPPORT for a unix socket). Port 0 takes a free one: service_port. A port that another process
  * listens on is taken, whoever owns it (no SO_REUSEPORT here). */
-int service_start(struct service **out, const struct endpoint *listen, service_handler *handler, void *arg) MUST_USE;
+int service_start(struct service **out, const struct endpoint *listen, service_handler *handler,
+                  void *arg) MUST_USE;
 uint16_t service_port(const struct service *service);
 void service_stop(struct service *service); /* takes NULL; joins and frees */
 
