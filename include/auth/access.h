@@ -1,17 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
+#include "auth/credentials.h"
 #include "auth/token_cache.h"
 #include "base/cidr.h"
-#include "http/head.h"
 #include "http/problem.h"
-#include "http/target.h"
 
-/* Who is calling, and does the route let such a caller in? (interface.md, "access") */
+/* Who is calling, and does the route let such a caller in?
+ *
+ * A service caller brings the project's secret key or calls itself service_role (Authorization, apikey, or the role of a
+ * verified token). It is refused unless the rules allow it or the route is one for service callers, and in any case unless what
+ * it brought is the configured key literally or verifies with the first issuer's keys: a mere claim lets nobody in.
+ *
+ * Without a service caller the bearer decides:
+ *
+ *                                   public       user, apikey              service
+ *   none, publishable or anon key   anonymous    401 no_authorization      401 no_authorization
+ *   another scheme                  anonymous    401 no_authorization      401 no_authorization
+ *   no compact JWS                  anonymous    401 bad_jwt               401 bad_jwt
+ *   unknown issuer                  anonymous    401 bad_jwt               401 bad_jwt
+ *   known issuer, bad               401 or 503   401 or 503                401 or 503
+ *   verified, with a sub            user         user                      403 insufficient_scope
+ *   verified, role anon, no sub     anonymous    401 no_authorization      401 no_authorization
+ *   verified, no sub otherwise      401 bad_jwt  401 bad_jwt               401 bad_jwt
+ *
+ * Anything that has the form of a JWS but is malformed (encoding, duplicate members, crit) is bad: an upstream that is less strict
+ * could take it for a user whom we did not count. */
 enum access {
-    ACCESS_OPEN,    /* no token is looked at */
+    ACCESS_OPEN,    /* no token is looked at (doubled credentials are refused here too) */
     ACCESS_PUBLIC,  /* a user when the token says so, else anonymous */
     ACCESS_USER,    /* a verified token of a user */
-    ACCESS_APIKEY,  /* a jotgate API key or a user */
+    ACCESS_APIKEY,  /* a jotgate API key (not built yet) or a user */
     ACCESS_SERVICE, /* a service caller */
 };
 
@@ -26,27 +44,17 @@ struct project_keys {
     struct str service_role; /* legacy JWT */
 };
 
-/* What the caller sent; borrowed from the head. A string's at is NULL when the field is absent. */
-struct credentials {
-    struct str bearer;        /* after "Bearer " (any case, one or more spaces) */
-    struct str authorization; /* the whole value of another scheme, passed on as it is */
-    struct str apikey;        /* header, else query where there is no header */
-    bool apikey_in_query;
-    bool are_doubled;  /* more than one Authorization or apikey header (400 invalid_request) */
-    bool is_malformed; /* "Bearer" with nothing or with inner white space */
-};
-void credentials_read(struct credentials *credentials, struct fields fields, struct str query);
-
 /* The decision; one of: problem set, wait for keys, or a caller. */
 struct caller {
     enum caller_kind kind;
-    enum problem problem;     /* PROBLEM_NONE: let in */
-    enum token_verdict token; /* why, when a token was verified; TOKEN_VALID otherwise */
+    enum problem problem;     /* PROBLEM_NONE: let in (or waits_for_keys) */
+    enum token_verdict token; /* what was said of the bearer's token; VALID when there was none */
     const char *reason;       /* constant, for the log and the caller; NULL when there is none */
     bool waits_for_keys;      /* unknown kid: ask for a re-read, then decide again */
-    size_t issuer;            /* of a verified token; SIZE_MAX otherwise */
-    struct str
-        subject; /* "sub" of the first issuer, "name:sub" of others; empty unless a user; in the arena */
+    size_t issuer;            /* whose token the bearer's claims to be; SIZE_MAX when nobody's */
+    /* "sub" of the first issuer, "name:sub" of others (and of a first issuer's sub that begins with
+     * an issuer's "name:", so that none can pass for another's); empty unless a user; in the arena */
+    struct str subject;
     struct claims *claims;  /* one reference, a user's; else NULL */
     bool is_anonymous_user; /* is_anonymous: true */
     bool cache_hit;
@@ -55,13 +63,14 @@ struct caller {
 struct access_rules {
     const struct token_rules *tokens;
     const struct project_keys *project;
-    /* service callers: refused, or let in (from these networks; none: everywhere) */
+    /* service callers: refused (but on routes for them), or let in; only from these networks, where
+     * there are any */
     bool allows_service;
     const struct cidr *service_networks;
     size_t n_service_networks;
 };
 
-/* `may_wait`: the keys may be asked for once more; false after that was done (the verdict is then final). */
+/* `client` may be NULL: in no network. `may_wait`: the keys may be asked for once more; false after that was done (the verdict is then final). */
 struct caller access_decide(enum access access, const struct credentials *credentials,
                             const struct access_rules *rules, struct token_cache *cache,
                             struct keyring *keys, const struct ip *client, const struct now *now,

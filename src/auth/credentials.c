@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* Where credentials stand in a request. */
+#include "auth/credentials.h"
+
+#include "http/target.h"
+
+/* RFC 6750 2.1: b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"=" */
+static bool is_b64token(struct str s) {
+    static const char OTHERS[] = "-._~+/=";
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.at[i];
+        bool is_word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!is_word && (c == '\0' || !strchr(OTHERS, c)))
+            return false;
+    }
+    return s.n > 0;
+}
+
+/* RFC 9110 11.4: credentials = auth-scheme [ 1*SP ( token68 / ... ) ], the scheme in any case. */
+static void read_authorization(struct credentials *c, struct str value) {
+    size_t space = str_index(value, ' '), tab = str_index(value, '\t');
+    size_t n_scheme = space < tab ? space : tab;
+    if (!str_eq_nocase(str_first(value, n_scheme), STR("Bearer"))) {
+        c->authorization = value.at ? value : STR("");
+        return;
+    }
+    struct str token = str_skip(value, n_scheme);
+    while (token.n > 0 && token.at[0] == ' ')
+        token = str_skip(token, 1);
+    c->is_malformed = !is_b64token(token);
+    if (!c->is_malformed)
+        c->bearer = token;
+}
+
+void credentials_read(struct credentials *c, struct fields fields, struct str query) {
+    const struct field *authorization = fields_find(fields, FIELD_AUTHORIZATION);
+    const struct field *apikey = fields_find(fields, FIELD_APIKEY);
+    size_t n_in_query = 0;
+    struct str in_query = query_value(query, STR("apikey"), &n_in_query);
+    *c = (struct credentials){0};
+    c->are_doubled = fields_count(fields, FIELD_AUTHORIZATION) > 1 ||
+                     fields_count(fields, FIELD_APIKEY) > 1 || n_in_query > 1;
+    if (authorization)
+        read_authorization(c, authorization->value);
+    c->apikey_in_query = !apikey && n_in_query > 0;
+    if (apikey)
+        c->apikey = apikey->value.at ? apikey->value : STR("");
+    else if (n_in_query > 0)
+        c->apikey = in_query;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#include "auth/credentials.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+static struct credentials read_fields(const char *const *pairs, size_t n, const char *query) {
+    struct field list[8];
+    struct credentials credentials;
+    ck_assert_uint_le(n, 8);
+    for (size_t i = 0; i < n; i++) {
+        struct str name = str_of(pairs[2 * i]);
+        list[i] = (struct field){name, str_of(pairs[2 * i + 1]), field_id_of(name)};
+    }
+    credentials_read(&credentials, (struct fields){list, n}, str_of(query));
+    return credentials;
+}
+
+static struct credentials read_authorization(const char *value) {
+    const char *const pair[] = {"Authorization", value};
+    return read_fields(pair, 1, NULL);
+}
+
+START_TEST(nothing_sent_is_nothing_read) {
+    const char *const none[] = {"Accept", "*/*"};
+    struct credentials c = read_fields(none, 1, NULL);
+    ck_assert_ptr_null(c.bearer.at);
+    ck_assert_ptr_null(c.authorization.at);
+    ck_assert_ptr_null(c.apikey.at);
+    ck_assert(!c.are_doubled && !c.is_malformed && !c.apikey_in_query);
+}
+END_TEST
+
+START_TEST(a_bearer_is_read_in_any_case_and_with_any_number_of_spaces) {
+    static const char *const GOOD[] = {"Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c",
+                                       "bEaReR a.b.c"};
+    for (size_t i = 0; i < sizeof(GOOD) / sizeof(GOOD[0]); i++) {
+        struct credentials c = read_authorization(GOOD[i]);
+        ck_assert_msg(str_eq(c.bearer, STR("a.b.c")) && !c.is_malformed && !c.authorization.at,
+                      "%s", GOOD[i]);
+    }
+    ck_assert(
+        str_eq(read_authorization("Bearer sb_publishable_a-b").bearer, STR("sb_publishable_a-b")));
+    ck_assert(str_eq(read_authorization("Bearer a+/~==").bearer, STR("a+/~==")));
+}
+END_TEST
+
+START_TEST(a_bearer_without_exactly_one_token_is_malformed) {
+    static const char *const BAD[] = {
+        "Bearer",     "bearer",       "Bearer\ta.b.c",   "Bearer \ta",
+        "Bearer a b", "Bearer a\tb",  "Bearer Bearer a", "Bearer a, Bearer b",
+        "Bearer a,b", "Bearer \"a\"", "Bearer \xc3\xa9", "Bearer [object Object]"};
+    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
+        struct credentials c = read_authorization(BAD[i]);
+        ck_assert_msg(c.is_malformed && !c.bearer.at, "%s", BAD[i]);
+    }
+}
+END_TEST
+
+START_TEST(another_scheme_is_kept_whole) {
+    static const char *const OTHERS[] = {"Basic dTpw",
+                                         "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host",
+                                         "Bearerx a", "Token", ""};
+    for (size_t i = 0; i < sizeof(OTHERS) / sizeof(OTHERS[0]); i++) {
+        struct credentials c = read_authorization(OTHERS[i]);
+        ck_assert_msg(c.authorization.at && str_eq(c.authorization, str_of(OTHERS[i])), "%s",
+                      OTHERS[i]);
+        ck_assert(!c.bearer.at && !c.is_malformed);
+    }
+}
+END_TEST
+
+START_TEST(an_apikey_is_read_from_the_header_before_the_query) {
+    const char *const pairs[] = {"apikey", "from-header"};
+    struct credentials c = read_fields(pairs, 1, "a=b&apikey=from-query");
+    ck_assert(str_eq(c.apikey, STR("from-header")) && !c.apikey_in_query && !c.are_doubled);
+    c = read_fields(NULL, 0, "a=b&apikey=from-query&c");
+    ck_assert(str_eq(c.apikey, STR("from-query")) && c.apikey_in_query && !c.are_doubled);
+    c = read_fields(NULL, 0, "xapikey=1&Apikey=2");
+    ck_assert_ptr_null(c.apikey.at);
+}
+END_TEST
+
+START_TEST(two_of_a_kind_are_doubled) {
+    const char *const authorizations[] = {"Authorization", "Bearer a", "authorization", "Bearer a"};
+    const char *const apikeys[] = {"apikey", "a", "ApiKey", "b"};
+    const char *const one[] = {"apikey", "a"};
+    ck_assert(read_fields(authorizations, 2, NULL).are_doubled);
+    ck_assert(read_fields(apikeys, 2, NULL).are_doubled);
+    ck_assert(read_fields(NULL, 0, "apikey=a&apikey=b").are_doubled);
+    ck_assert(read_fields(NULL, 0, "apikey=a&%61pikey=b").are_doubled);
+    ck_assert(read_fields(one, 1, "apikey=a&apikey=b").are_doubled);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("auth/credentials");
+    TCase *all = tcase_create("credentials");
+    tcase_add_test(all, nothing_sent_is_nothing_read);
+    tcase_add_test(all, a_bearer_is_read_in_any_case_and_with_any_number_of_spaces);
+    tcase_add_test(all, a_bearer_without_exactly_one_token_is_malformed);
+    tcase_add_test(all, another_scheme_is_kept_whole);
+    tcase_add_test(all, an_apikey_is_read_from_the_header_before_the_query);
+    tcase_add_test(all, two_of_a_kind_are_doubled);
+    suite_add_tcase(suite, all);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
