@@ -25,14 +25,14 @@ DOORS = {
     "libjwt": (r"jwt\.h", {"src/auth/signer.c"}),
     "libcurl": (r"curl/", {"src/io/key_fetch.c", "src/io/key_source.c"}),
     "libmicrohttpd": (r"microhttpd", {"src/io/service.c"}),
-    "libyaml": (r"yaml\.h", {"src/settings/yaml.c"}),
+    "libyaml": (r"yaml\.h", {"src/settings/tree.c"}),
     "hiredis": (r"hiredis/", {"src/io/redis.c"}),
     # Threads share snapshots, counters and the limiter's table; nothing else needs a lock or an atomic.
     "threads": (
         r"(?:stdatomic|pthread|threads)\.h",
         {
             "base/counters", "base/log", "base/snapshot", "io/loop", "io/resolver", "io/key_source", "io/key_fetch",
-            "io/service", "limit/memory_limits", "auth/keyset", "server/*",
+            "io/service", "limit/memory_limits", "auth/keyring", "auth/keyset", "settings/settings", "server/*",
         },
     ),
 }
