@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 #include "auth/access.h"
-#include "gateway/gateway.h"
+#include "gateway/parts.h"
+#include "io/front.h"
+#include "io/upstream.h"
 #include "limit/limiter.h"
 
 /* One request from its head to its last byte: everything that is known of it. Its arena is its lifetime. */
 struct exchange {
     struct gateway *gateway;
+    const struct gateway_parts *parts; /* the gateway's */
     struct settings *settings; /* one reference: a reload does not change a request under way */
     struct client *client;
     struct upstream_call *call;       /* NULL: not forwarded (yet, or any more) */
@@ -54,16 +57,10 @@ struct exchange {
     int64_t started_ns, upstream_started_ns, upstream_head_ns; /* monotonic; 0: not yet */
 };
 
-/* `has_head`: false when what came is no request; then it has no fields. NULL when memory is out. */
-struct exchange *exchange_new(struct gateway *gateway, struct client *client,
-                              bool has_head) MUST_USE;
-/* Logs, counts, lets go of the upstream and of everything else. Once, at the end. */
-void exchange_finish(struct exchange *x);
+static inline struct fields exchange_fields(const struct exchange *x) {
+    return x->has_head ? client_head(x->client)->fields : (struct fields){0};
+}
 
-/* Breaks the answer off: the client must not take what it has for complete. Finishes the exchange. */
-void exchange_cut(struct exchange *x, const char *reason);
-void exchange_free_spares(struct gateway *gateway);
-
-struct fields exchange_fields(const struct exchange *x);
-const struct now *exchange_now(const struct exchange *x);
-const struct gateway_parts *exchange_parts(const struct exchange *x);
+static inline const struct now *exchange_now(const struct exchange *x) {
+    return loop_now(x->parts->loop);
+}

@@ -4,6 +4,7 @@
 #include "gateway/answer.h"
 
 #include "gateway/charges.h"
+#include "gateway/lifetime.h"
 #include "gateway_internal.h"
 #include <assert.h>
 

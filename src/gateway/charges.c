@@ -101,7 +101,7 @@ void charges_find(struct exchange *x) {
 }
 
 static void count(const struct exchange *x) {
-    const struct gateway_parts *parts = &x->gateway->parts;
+    const struct gateway_parts *parts = x->parts;
     for (size_t i = 0; i < x->n_charges; i++)
         metrics_count_limit(parts->metrics, parts->worker, x->charges[i].policy,
                             !x->outcome.states[i].allowed);
@@ -110,16 +110,15 @@ static void count(const struct exchange *x) {
 bool charges_take(struct exchange *x) {
     if (x->n_charges == 0)
         return true;
-    x->outcome =
-        limiter_take(x->gateway->parts.limits, x->charges, x->n_charges, exchange_now(x)->mono_ns);
+    x->outcome = limiter_take(x->parts->limits, x->charges, x->n_charges, exchange_now(x)->mono_ns);
     count(x);
     return x->outcome.allowed;
 }
 
 void charges_look(struct exchange *x) {
     if (x->n_charges > 0)
-        x->outcome = limiter_look(x->gateway->parts.limits, x->charges, x->n_charges,
-                                  exchange_now(x)->mono_ns);
+        x->outcome =
+            limiter_look(x->parts->limits, x->charges, x->n_charges, exchange_now(x)->mono_ns);
 }
 
 bool charges_is_refresh(const struct exchange *x) {

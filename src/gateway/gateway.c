@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "gateway/answer.h"
+#include "gateway/lifetime.h"
 #include "gateway/pipeline.h"
 #include "gateway/relay.h"
 #include "gateway_internal.h"

@@ -73,8 +73,10 @@ static bool is_preflight(const struct exchange *x) {
 static enum outcome route(struct exchange *x) {
     const struct head *head = client_head(x->client);
     x->method = method_of(head->method);
-    if (target_parse(&x->target, head->method, head->target, &x->arena) != TARGET_OK)
-        return refuse(x, PROBLEM_BAD_REQUEST, "the request target is malformed");
+    enum target_verdict verdict = target_parse(&x->target, head->method, head->target, &x->arena);
+    if (verdict != TARGET_OK)
+        return refuse(x, verdict == TARGET_NO_MEMORY ? PROBLEM_OVERLOADED : PROBLEM_BAD_REQUEST,
+                      "the request target is malformed");
     x->host = x->target.authority.at ? x->target.authority : head->host;
     if (request_head_loops(x))
         return refuse(x, PROBLEM_LOOP_DETECTED, "Via names this gateway");
@@ -118,7 +120,7 @@ static enum outcome authenticate(struct exchange *x) {
     enum access access = x->route ? x->route->access : own_paths_access(x);
     identify_caller(x, access);
     if (x->caller.waits_for_keys) {
-        bool is_asked = key_source_want(exchange_parts(x)->keys, x->caller.issuer);
+        bool is_asked = key_source_want(x->parts->keys, x->caller.issuer);
         x->asked_for_keys = true;
         x->waits_for_keys = is_asked;
         return is_asked ? WAIT : authenticate(x);

@@ -8,6 +8,7 @@
 #include "gateway/relay.h"
 
 #include "gateway/answer.h"
+#include "gateway/lifetime.h"
 #include "gateway/request_head.h"
 #include "gateway_internal.h"
 #include <assert.h>

@@ -16,8 +16,7 @@ static int put_field(struct buffer *out, struct str name, struct str value) {
 bool request_head_loops(const struct exchange *x) {
     struct fields fields = exchange_fields(x);
     for (size_t i = 0; i < fields.n; i++)
-        if (fields.list[i].id == FIELD_VIA &&
-            str_contains(fields.list[i].value, x->gateway->parts.via_id))
+        if (fields.list[i].id == FIELD_VIA && str_contains(fields.list[i].value, x->parts->via_id))
             return true;
     return false;
 }
@@ -185,7 +184,7 @@ static int put_via(struct buffer *out, const struct exchange *x) {
         TRY(buffer_append(out, STR(", ")));
     }
     TRY(buffer_printf(out, "1.%d ", client_head(x->client)->minor));
-    TRY(buffer_append(out, x->gateway->parts.via_id));
+    TRY(buffer_append(out, x->parts->via_id));
     return buffer_append(out, STR("\r\n"));
 }
 

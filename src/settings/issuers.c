@@ -61,7 +61,7 @@ static bool algorithms_of(struct reader *r, const struct branch *b, const struct
         if (algorithm == ALGORITHM_COUNT) {
             reader_error(r, tree_member(b, "algorithms"),
                          "'" STR_FMT "': expected some of ES256 ES384 ES512 RS256 RS384 RS512 "
-                                     "PS256 PS384 PS512 EdDSA HS256 HS384 HS512",
+                         "PS256 PS384 PS512 EdDSA HS256 HS384 HS512",
                          STR_ARG(str_first(issuer->algorithms.list[i], 60)));
             return false;
         }

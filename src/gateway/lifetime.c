@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* An exchange is born with its request's head and dies with its answer's last byte. Dead ones are kept, a few, for their warm arenas. */
-#include "gateway/exchange.h"
+#include "gateway/lifetime.h"
 
 #include "gateway/access_log.h"
 #include "gateway/client_address.h"
@@ -137,13 +137,3 @@ void exchange_free_spares(struct gateway *gateway) {
         free(x);
     }
 }
-
-struct fields exchange_fields(const struct exchange *x) {
-    return x->has_head ? client_head(x->client)->fields : (struct fields){0};
-}
-
-const struct now *exchange_now(const struct exchange *x) {
-    return loop_now(x->gateway->parts.loop);
-}
-
-const struct gateway_parts *exchange_parts(const struct exchange *x) { return &x->gateway->parts; }

@@ -1,25 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* The whole file as one table of sections. The environment alone is an empty file: every default says from which variable it comes. */
-#include "settings/settings.h"
-
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "http/head.h"
+#include "memory.h"
 #include "read.h"
 #include "settings/units.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #define FILE_MAX_BYTES    ((1u << 20) + 1)
 #define ADMIN_TOKEN_LEAST 32
-
-struct memory {
-    struct settings settings; /* first: what callers hold */
-    struct arena arena;
-    atomic_uint references;
-};
 
 /* ---- sections ---- */
 
@@ -302,11 +294,9 @@ static bool read_all(struct reader *r, const struct branch *root, struct setting
 
 static int make(struct settings **out, struct str text, const char *file, settings_report *report,
                 void *arg) {
-    struct memory *memory = calloc(1, sizeof(*memory));
+    struct settings_memory *memory = settings_memory_new();
     if (!memory)
         return -ENOMEM;
-    arena_init(&memory->arena);
-    atomic_init(&memory->references, 1);
     struct reader r = {.arena = &memory->arena, .file = file, .report = report, .report_arg = arg};
     struct branch *root = tree_parse(&r, text);
     memory->settings.file = arena_copy(&memory->arena, str_of(file ? file : ""));
@@ -344,29 +334,4 @@ int settings_load(struct settings **out, const char *file, settings_report *repo
     bytes_wipe(text.at, text.size);
     buffer_release(&text);
     return failure;
-}
-
-struct settings *settings_ref(struct settings *settings) {
-    atomic_fetch_add_explicit(&((struct memory *)settings)->references, 1, memory_order_relaxed);
-    return settings;
-}
-
-/* The texts live in the arena; those that are secret are overwritten before it goes. */
-static void wipe(struct str secret) {
-    if (secret.n > 0)
-        bytes_wipe((char *)secret.at, secret.n);
-}
-
-void settings_unref(struct settings *settings) {
-    struct memory *memory = (struct memory *)settings;
-    if (!settings || atomic_fetch_sub_explicit(&memory->references, 1, memory_order_acq_rel) != 1)
-        return;
-    route_table_free(settings->table);
-    wipe(settings->project.secret);
-    wipe(settings->project.service_role);
-    wipe(settings->admin_token);
-    for (size_t i = 0; settings->sources && i < settings->tokens.n_issuers; i++)
-        wipe(settings->sources[i].hs256_secret);
-    arena_fini(&memory->arena);
-    free(memory);
 }

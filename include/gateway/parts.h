@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+#include "gateway/metrics.h"
+#include "io/key_source.h"
+#include "io/resolver.h"
+#include "limit/memory_limits.h"
+
+struct tls_client;
+
+/* What a gateway borrows for its life: shared by all workers, or this worker's own. */
+struct gateway_parts {
+    struct loop *loop;
+    struct settings *settings;
+    struct resolver *resolver;
+    struct tls_client *tls;
+    struct key_source *keys;
+    struct memory_limits *limits;
+    struct metrics *metrics;
+    size_t worker; /* the metrics' row */
+    size_t n_workers;
+    struct str via_id; /* the pseudonym in Via, unique to this process */
+};
