@@ -84,37 +84,43 @@ static int read_text(struct key_document *document, struct str text, char why[16
     return failure;
 }
 
-static void note_failed(struct key_document *document, const char *why) {
+/* An answer that is no such document settles it for a while, no answer does not. */
+static void note_failed(struct key_document *document, const char *why, bool is_settled,
+                        int64_t refresh_s) {
     snprintf(document->error, sizeof(document->error), "%s", why);
     if (!document->is_failing)
         log_warn("the issuer's document could not be had", F_STR("issuer", document->origin->name),
                  F_TEXT("error", why));
     document->is_failing = true;
+    if (!is_settled) {
+        key_schedule_again(&document->schedule);
+        return;
+    }
+    key_schedule_after(&document->schedule, refresh_s);
+    key_document_assume(document);
 }
 
 void key_document_ask(struct key_document *document, struct key_fetcher *fetcher,
                       const struct key_times *times) {
     struct key_answer answer;
     key_fetcher_get(fetcher, document->url, "", times->timeout_ms, &answer);
+    if (answer.status == 0 && key_fetcher_is_cancelled(fetcher))
+        return;
     bool is_settled = answer.status > 0 && answer.status < 500 && answer.status != 429;
-    int failure = -EIO;
+    int failure = -EINVAL;
     if (answer.status == 200)
         failure = read_text(document, buffer_bytes(&answer.body), answer.why);
     else if (answer.status > 0)
         snprintf(answer.why, sizeof(answer.why), "HTTP status %d", answer.status);
 
     document->is_had = failure == 0;
-    if (document->is_had) {
+    if (failure == -ENOMEM) {
+        note_failed(document, "out of memory", false, 0);
+    } else if (failure < 0) {
+        note_failed(document, answer.why, is_settled, times->refresh_s);
+    } else {
         document->is_failing = false;
         document->schedule = (struct key_schedule){.due_ns = INT64_MAX};
-    } else {
-        note_failed(document, failure == -ENOMEM ? "out of memory" : answer.why);
-        if (is_settled && failure != -ENOMEM) {
-            key_schedule_after(&document->schedule, times->refresh_s);
-            key_document_assume(document);
-        } else {
-            key_schedule_again(&document->schedule);
-        }
     }
     key_answer_fini(&answer);
 }

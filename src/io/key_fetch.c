@@ -63,6 +63,10 @@ void key_fetcher_cancel(struct key_fetcher *fetcher) {
     curl_multi_wakeup(fetcher->multi);
 }
 
+bool key_fetcher_is_cancelled(const struct key_fetcher *fetcher) {
+    return atomic_load(&fetcher->is_cancelled);
+}
+
 void key_answer_fini(struct key_answer *answer) { buffer_release(&answer->body); }
 
 /* ---- the request -------------------------------------------------------------------------------------------------- */
@@ -184,7 +188,7 @@ static CURLcode drive(struct key_fetcher *fetcher, CURL *easy) {
     if (curl_multi_add_handle(fetcher->multi, easy) != CURLM_OK)
         return CURLE_OUT_OF_MEMORY;
     CURLcode code = CURLE_ABORTED_BY_CALLBACK;
-    while (n_running > 0 && !atomic_load(&fetcher->is_cancelled))
+    while (n_running > 0 && !key_fetcher_is_cancelled(fetcher))
         if (curl_multi_perform(fetcher->multi, &n_running) != CURLM_OK ||
             (n_running > 0 && curl_multi_poll(fetcher->multi, NULL, 0, WAIT_MS, NULL) != CURLM_OK))
             break;

@@ -24,4 +24,5 @@ void key_fetcher_get(struct key_fetcher *fetcher, const char *url, const char *e
                      int64_t timeout_ms, struct key_answer *answer);
 /* What runs, and whatever is asked from now on, ends at once without an answer. */
 void key_fetcher_cancel(struct key_fetcher *fetcher);
+bool key_fetcher_is_cancelled(const struct key_fetcher *fetcher);
 void key_answer_fini(struct key_answer *answer);

@@ -115,6 +115,10 @@ static void adopt(struct key_issuer *issuer, struct keyset *keys) {
 
 /* What a document is worth: 0 taken over or known already, -EAGAIN doubted, else refused. */
 static int consider(struct key_issuer *issuer, struct str document, char why[160]) {
+    if (document.n == 0) { /* which the parser would take for a wish to have none */
+        snprintf(why, 160, "the document is empty");
+        return -EINVAL;
+    }
     struct hash128 print = hash128(&issuer->hash_key, document);
     if (issuer->has_accepted && print.lo == issuer->accepted.lo &&
         print.hi == issuer->accepted.hi) {
@@ -245,6 +249,8 @@ static void fetch_keys(struct key_issuer *issuer, struct key_fetcher *fetcher) {
         note_good(issuer, fresh_s);
         return;
     }
+    if (key_fetcher_is_cancelled(fetcher))
+        return; /* it is we who stop: nobody has failed */
     note_failed(issuer, why[0] ? why : strerror(-failure));
     if (issuer->origin->discovery_url.n > 0 && !issuer->is_doubted) {
         issuer->etag[0] = 0; /* it is that of one place */

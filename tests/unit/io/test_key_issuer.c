@@ -27,7 +27,7 @@ START_TEST(old_set_stays_whatever_the_issuer_says_instead) {
     refused(304, "", "304"); /* without prior If-None-Match */
     refused(200, "<html>maintenance</html>", "");
     refused(200, "{\"keys\":[" KEY_A, "");
-    refused(200, "", "");
+    refused(200, "", "empty");
     refused(200, "{}", "");
     refused(200, "{\"keys\":[],\"keys\":[" KEY_A "]}", "");
     ck_assert_int_eq(script.n_others, 0); /* no redirect was followed */
@@ -126,6 +126,18 @@ START_TEST(set_that_is_empty_at_first_is_believed_but_not_ready) {
 }
 END_TEST
 
+START_TEST(answer_without_a_byte_is_no_empty_set) {
+    begin();
+    serve(200, "");
+    start();
+    ck_assert_int_eq(keys()->state, KEYS_NEVER);
+    ck_assert(keys()->last_fetch_failed);
+    refresh();
+    ck_assert_int_eq(keys()->state, KEYS_NEVER);
+    end();
+}
+END_TEST
+
 START_TEST(empty_set_with_a_secret_is_ready) {
     begin();
     serve(200, SET(""));
@@ -214,7 +226,8 @@ SUITE_MAIN("io/key_issuer", old_set_stays_whatever_the_issuer_says_instead,
            document_of_more_than_a_mebibyte_or_a_hundred_keys_is_refused,
            set_is_emptied_only_by_two_fetches_that_agree, doubt_ends_when_the_keys_are_back,
            doubted_set_is_asked_for_without_its_etag,
-           set_that_is_empty_at_first_is_believed_but_not_ready, empty_set_with_a_secret_is_ready,
+           set_that_is_empty_at_first_is_believed_but_not_ready,
+           answer_without_a_byte_is_no_empty_set, empty_set_with_a_secret_is_ready,
            key_that_cannot_be_used_is_skipped_not_the_set,
            etag_is_sent_back_and_unchanged_keys_are_no_new_generation,
            same_keys_in_other_words_are_no_new_generation, key_that_leaves_the_set_leaves_the_ring,
