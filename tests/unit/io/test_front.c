@@ -206,6 +206,12 @@ static void leave(struct stage *s, int fd) {
 #define OK(n, text) "HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: " #n "\r\n\r\n" text
 #define OK_CLOSE(n, text) "HTTP/1.1 200 OK\r\nDate: now\r\nConnection: close\r\nContent-Length: " #n "\r\n\r\n" text
 #define EXPECT(stage, fd, text) rig_expect((stage)->loop, (fd), STR(text))
+/* Whatever comes before it. */
+#define EXPECT_FIN_AT_LAST(stage, fd)                                                       \
+    do {                                                                                    \
+        char some[1000];                                                                    \
+        RUN_UNTIL((stage)->loop, recv((fd), some, sizeof(some), MSG_DONTWAIT) == 0);         \
+    } while (0)
 #define EXPECT_FIN(stage, fd) ck_assert_int_eq(rig_expect_end((stage)->loop, (fd)), 0)
 #define EXPECT_RST(stage, fd) ck_assert_int_eq(rig_expect_end((stage)->loop, (fd)), ECONNRESET)
 
@@ -316,6 +322,7 @@ START_TEST(each_malformation_is_named) {
         open_stage(&s, &limits);
         int fd = join_and_say(&s, cases[i].wire);
         EXPECT(&s, fd, "HTTP/1.1 ");
+        EXPECT_FIN_AT_LAST(&s, fd);
         ck_assert_int_eq(s.n_malformed, 1);
         ck_assert_msg(s.problem == cases[i].problem, "%s: %d", cases[i].wire, (int)s.problem);
         ck_assert_uint_gt(strlen(s.reason), 0);
@@ -531,6 +538,7 @@ START_TEST(continue_is_said_when_the_body_is_first_wanted) {
     ck_assert_int_eq(recv(fd, &byte, 1, MSG_DONTWAIT), -1);
     echo(&s, s.client);
     EXPECT(&s, fd, "HTTP/1.1 100 Continue\r\n\r\n");
+    ck_assert_int_eq(drink(&s, s.client), CLIENT_BODY_WAIT);
     rig_send(s.loop, fd, STR("ab"));
     rig_settle(s.loop);
     ck_assert_int_eq(recv(fd, &byte, 1, MSG_DONTWAIT), -1); /* and only once */
