@@ -37,6 +37,11 @@ static bool read_rate(struct reader *r, const struct branch *rate, const struct 
     if (!read_count(r, burst, &n))
         return false;
     rule->burst = (int64_t)n;
+    if (!bucket_rule_is_valid(rule)) {
+        reader_error(r, burst,
+                     "%zu: at this rate a used-up burst would take over 100 years to refill", n);
+        return false;
+    }
     return true;
 }
 
