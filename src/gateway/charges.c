@@ -79,25 +79,33 @@ static void charge_named(struct exchange *x, const struct named_limit *limit) {
     charge(x, &limit->policy);
 }
 
-static const struct route_limit own_limits[] = {{.is_plan = true, .group = {"default", 7}}};
+/* Our own paths report what the caller's requests meet by default: the plan, and every limit that is named. */
+static void charge_all(struct exchange *x) {
+    charge_plan(x, STR("default"));
+    for (size_t i = 0; i < x->settings->n_limits; i++)
+        charge_named(x, &x->settings->limits[i]);
+}
+
+static void charge_route(struct exchange *x) {
+    for (size_t i = 0; i < x->route->n_limits; i++) {
+        const struct route_limit *limit = &x->route->limits[i];
+        if (limit->is_plan)
+            charge_plan(x, limit->group);
+        else
+            charge_named(x, &x->settings->limits[limit->named]);
+    }
+}
 
 void charges_find(struct exchange *x) {
-    const struct settings *settings = x->settings;
     x->n_charges = 0;
-    if (settings->limits_mode == LIMITS_OFF)
+    if (x->settings->limits_mode == LIMITS_OFF)
         return;
-    if (charges_is_refresh(x)) {
-        charge_named(x, &settings->refresh_limit);
-        return;
-    }
-    const struct route_limit *limits = x->route ? x->route->limits : own_limits;
-    size_t n = x->route ? x->route->n_limits : sizeof(own_limits) / sizeof(own_limits[0]);
-    for (size_t i = 0; i < n; i++) {
-        if (limits[i].is_plan)
-            charge_plan(x, limits[i].group);
-        else
-            charge_named(x, &settings->limits[limits[i].named]);
-    }
+    if (charges_is_refresh(x))
+        charge_named(x, &x->settings->refresh_limit);
+    else if (x->route)
+        charge_route(x);
+    else
+        charge_all(x);
 }
 
 static void count(const struct exchange *x) {

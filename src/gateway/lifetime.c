@@ -60,6 +60,7 @@ struct exchange *exchange_new(struct gateway *gateway, struct client *client, bo
     }
     /* Everything about the caller is zeroed: nothing of the last request may speak for this one. */
     *x = (struct exchange){.gateway = gateway,
+                           .parts = &gateway->parts,
                            .client = client,
                            .arena = arena,
                            .has_head = has_head,

@@ -203,6 +203,8 @@ struct branch *tree_parse(struct reader *r, struct str text) {
         reader_error(r, NULL, "larger than 1 MiB");
         return NULL;
     }
+    if (!text.at)
+        text = STR(""); /* libyaml asserts on NULL */
     if (!has_no_alias(r, text) || !yaml_parser_initialize(&parser))
         return NULL;
     yaml_parser_set_input_string(&parser, (const unsigned char *)text.at, text.n);
