@@ -1,0 +1,895 @@
+/* SPDX-License-Identifier: MIT */
+/* The client side of HTTP/1.1 against scripted peers. Names are the test's own: "both" has an address where nobody listens and
+ * then one where the peer does. */
+#include "asker.h"
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **list) {
+    (void)service, (void)hints;
+    const char *addresses[] = {"127.0.0.2", "127.0.0.1"};
+    *list = NULL;
+    for (int i = 1; i >= 0 && strcmp(name, "both") == 0; i--) {
+        struct addrinfo *info = calloc(1, sizeof(*info));
+        struct endpoint *endpoint = calloc(1, sizeof(*endpoint));
+        struct ip ip;
+        ck_assert(ip_parse(str_of(addresses[i]), &ip));
+        endpoint_of_ip(&ip, 0, endpoint);
+        *info = (struct addrinfo){.ai_family = AF_INET, .ai_addr = (void *)endpoint, .ai_addrlen = endpoint->length, .ai_next = *list};
+        *list = info;
+    }
+    return *list ? 0 : EAI_NONAME;
+}
+void freeaddrinfo(struct addrinfo *list) {
+    for (struct addrinfo *next; list; list = next) {
+        next = list->ai_next;
+        free(list->ai_addr);
+        free(list);
+    }
+}
+
+/* ---- the stage */
+
+#define GET STR("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+#define POST STR("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+#define POST_CHUNKED STR("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+#define OK_HELLO STR("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+
+static struct loop *loop;
+static struct resolver *resolver;
+static struct upstream_pool *pool;
+static int listener;
+static struct endpoint at;
+static struct origin origin;
+static struct asker asker;
+
+static const struct upstream_request get = {
+    .framing = FRAMING_NONE, .is_idempotent = true, .connect_ns = 5 * NS_PER_S, .first_byte_ns = 20 * NS_PER_S, .idle_ns = 10 * NS_PER_S};
+
+static void open_with(struct upstream_limits limits) {
+    loop = loop_new();
+    resolver = resolver_new();
+    pool = upstream_pool_new(loop, resolver, NULL, &limits, &asker_events);
+    ck_assert(loop && resolver && pool);
+    listener = rig_listen(&at);
+    origin = (struct origin){.host = STR("127.0.0.1"), .port = rig_port(&at)};
+    asker = (struct asker){0};
+}
+static void open_all(void) { open_with(UPSTREAM_LIMITS_DEFAULT); }
+static void close_all(void) {
+    if (asker.call)
+        asker_finish(&asker);
+    upstream_pool_free(pool);
+    rig_settle(loop); /* mail of cancelled lookups */
+    loop_free(loop);
+    resolver_free(resolver);
+    close(listener);
+}
+
+static void start(struct upstream_request request, struct str head) {
+    request.head = head;
+    asker.call = upstream_start(pool, &origin, &request, &asker);
+    ck_assert_ptr_nonnull(asker.call);
+    ck_assert_int_eq(asker.n_head + asker.n_failed + asker.n_writable, 0); /* never from inside */
+}
+static void start_get(void) { start(get, GET); }
+static void start_post(enum framing framing) {
+    struct upstream_request post = get;
+    post.is_idempotent = false;
+    post.framing = framing;
+    post.body_bytes = framing == FRAMING_LENGTH ? 5 : 0;
+    start(post, framing == FRAMING_LENGTH ? POST : POST_CHUNKED);
+}
+static void send_all(struct str data) {
+    while (data.n > 0) {
+        asker.n_writable = 0;
+        size_t n = upstream_write(asker.call, data);
+        data = str_skip(data, n);
+        if (data.n > 0)
+            RUN_UNTIL(loop, asker.n_writable > 0 || asker.n_failed);
+    }
+}
+
+/* A GET on a fresh line whose answer is `answer`; the peer's socket. */
+static int ask_fresh(struct str answer) {
+    start_get();
+    int peer = rig_accept(loop, listener);
+    rig_expect(loop, peer, GET);
+    rig_send(loop, peer, answer);
+    return peer;
+}
+/* A GET that goes well and leaves its line in the pool. */
+static int leave_a_line(void) {
+    int peer = ask_fresh(OK_HELLO);
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    asker_finish(&asker);
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_idle, 1);
+    return peer;
+}
+static bool nobody_connects(void) {
+    rig_settle(loop);
+    return accept4(listener, NULL, NULL, SOCK_NONBLOCK) < 0;
+}
+
+/* The answer ends as `state`, with this body; then the line is kept or not. */
+static void expect_answer(struct str answer, bool closes, const char *body, enum upstream_body state, size_t n_idle) {
+    open_all();
+    int peer = ask_fresh(answer);
+    if (closes)
+        close(peer);
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    ck_assert_int_eq(asker.n_failed, 0);
+    ck_assert_msg(asker_got(&asker, body), "body of %s", answer.at);
+    ck_assert_int_eq(asker.state, state);
+    ck_assert_int_eq(upstream_reason(asker.call) != NULL, state == UPSTREAM_BODY_BROKEN);
+    asker_finish(&asker);
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_idle, n_idle);
+    if (!closes)
+        close(peer);
+    close_all();
+}
+/* No answer: it fails so. */
+static void expect_failure(struct str answer, enum upstream_failure failure, const char *reason) {
+    open_all();
+    int peer = ask_fresh(answer);
+    close(peer);
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    ck_assert_int_eq(asker.n_failed, 1);
+    ck_assert_int_eq(asker.failure, failure);
+    if (reason)
+        ck_assert_str_eq(asker.reason, reason);
+    ck_assert(nobody_connects());
+    close_all();
+}
+
+/* ---- answers */
+
+START_TEST(answer_arrives_and_the_next_call_takes_the_same_line) {
+    open_all();
+    int peer = ask_fresh(STR("HTTP/1.1 200 Fine\r\nA: b\r\nContent-Length: 5\r\n\r\nhello"));
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    const struct head *head = upstream_head(asker.call);
+    ck_assert_int_eq(head->status, 200);
+    ck_assert(str_eq(head->reason, STR("Fine")));
+    ck_assert(str_eq(head->fields.list[0].value, STR("b")));
+    ck_assert_int_eq(upstream_framing(asker.call), FRAMING_LENGTH);
+    ck_assert_uint_eq(upstream_body_bytes(asker.call), 5);
+    ck_assert(asker_got(&asker, "hello"));
+    ck_assert(!upstream_timing(asker.call).reused);
+    ck_assert_int_gt(upstream_timing(asker.call).head_ns, 0);
+    asker_finish(&asker);
+    for (int i = 0; i < 3; i++) {
+        start_get();
+        rig_expect(loop, peer, GET);
+        rig_send(loop, peer, OK_HELLO);
+        RUN_UNTIL(loop, asker_is_done(&asker));
+        ck_assert(upstream_timing(asker.call).reused);
+        asker_finish(&asker);
+    }
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_connects, 1);
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_reuses, 3);
+    close(peer);
+    close_all();
+}
+END_TEST
+
+START_TEST(bodies_of_every_framing_end_where_they_should) {
+    expect_answer(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nT: u\r\n\r\n"), false, "abcde",
+                  UPSTREAM_BODY_END, 1);
+    expect_answer(STR("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), false, "", UPSTREAM_BODY_END, 1);
+    expect_answer(STR("HTTP/1.1 204 No Content\r\n\r\n"), false, "", UPSTREAM_BODY_END, 1);
+    expect_answer(STR("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"), false, "", UPSTREAM_BODY_END, 1);
+    expect_answer(STR("HTTP/1.1 200 OK\r\n\r\nuntil close"), true, "until close", UPSTREAM_BODY_END, 0);
+    expect_answer(STR("HTTP/1.0 200 OK\r\n\r\nold"), true, "old", UPSTREAM_BODY_END, 0);
+    expect_answer(STR("HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nold"), false, "old", UPSTREAM_BODY_END, 0);
+    expect_answer(STR("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nold"), false, "old", UPSTREAM_BODY_END, 1);
+    expect_answer(STR("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"), false, "ok", UPSTREAM_BODY_END, 0);
+}
+END_TEST
+
+START_TEST(answer_to_head_has_no_body_whatever_it_says) {
+    open_all();
+    struct upstream_request head = get;
+    head.is_head_request = true;
+    start(head, STR("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"));
+    int peer = rig_accept(loop, listener);
+    rig_send(loop, peer, STR("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"));
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    ck_assert_int_eq(asker.state, UPSTREAM_BODY_END);
+    ck_assert_int_eq(upstream_framing(asker.call), FRAMING_NONE);
+    asker_finish(&asker);
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_idle, 1);
+    close(peer);
+    close_all();
+}
+END_TEST
+
+START_TEST(body_that_is_cut_is_broken_and_never_ends) {
+    expect_answer(STR("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"), true, "hello", UPSTREAM_BODY_BROKEN, 0);
+    expect_answer(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"), true, "hello", UPSTREAM_BODY_BROKEN, 0);
+    expect_answer(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"), true, "hello", UPSTREAM_BODY_BROKEN, 0);
+    expect_answer(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloXX"), false, "hello", UPSTREAM_BODY_BROKEN, 0);
+    expect_answer(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), false, "", UPSTREAM_BODY_BROKEN, 0);
+}
+END_TEST
+
+START_TEST(reset_within_a_body_breaks_it_also_when_it_lasts_until_close) {
+    const char *answers[] = {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello", "HTTP/1.1 200 OK\r\n\r\nhello"};
+    for (int i = 0; i < 2; i++) {
+        open_all();
+        int peer = ask_fresh(str_of(answers[i]));
+        RUN_UNTIL(loop, asker_got(&asker, "hello"));
+        rig_reset(peer);
+        RUN_UNTIL(loop, asker_is_done(&asker));
+        ck_assert_int_eq(asker.state, UPSTREAM_BODY_BROKEN);
+        ck_assert_str_eq(upstream_reason(asker.call), "connection broken within the answer's body");
+        close_all();
+    }
+}
+END_TEST
+
+START_TEST(interim_answers_are_skipped) {
+    expect_answer(STR("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+                  false, "ok", UPSTREAM_BODY_END, 1);
+}
+END_TEST
+
+START_TEST(switching_without_being_asked_and_endless_interim_answers_are_broken) {
+    expect_failure(STR("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"), UPSTREAM_BROKEN,
+                   "101 to a request that asked for no upgrade");
+    char many[4096] = "";
+    size_t n = 0;
+    for (int i = 0; i < 50; i++)
+        n += (size_t)snprintf(many + n, sizeof(many) - n, "HTTP/1.1 102 Processing\r\n\r\n");
+    expect_failure((struct str){many, n}, UPSTREAM_BROKEN, "too many interim answers");
+}
+END_TEST
+
+START_TEST(what_is_no_http_answer_is_broken) {
+    expect_failure(STR("SSH-2.0-OpenSSH_9.2\r\n"), UPSTREAM_BROKEN, NULL);
+    expect_failure(STR("HTTP/1.1 200 OK\nContent-Length: 0\n\n"), UPSTREAM_BROKEN, NULL);
+    expect_failure(STR("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), UPSTREAM_BROKEN, NULL);
+    expect_failure(STR("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"), UPSTREAM_BROKEN, NULL);
+    expect_failure(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"), UPSTREAM_BROKEN, NULL);
+    expect_failure(STR("HTTP/1.1 200 OK\r\nA: b"), UPSTREAM_BROKEN, "closed within the answer's head");
+    expect_failure(STR(""), UPSTREAM_BROKEN, "closed before an answer");
+}
+END_TEST
+
+START_TEST(head_beyond_the_limit_is_broken_and_not_read_on) {
+    open_with((struct upstream_limits){64, 30 * NS_PER_S, 1024, {1024, 2048, 16}});
+    static char field[4096];
+    memset(field, 'a', sizeof(field));
+    field[0] = 'A', field[1] = ':';
+    int peer = ask_fresh(STR("HTTP/1.1 200 OK\r\n"));
+    rig_send(loop, peer, (struct str){field, sizeof(field)});
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    ck_assert_int_eq(asker.failure, UPSTREAM_BROKEN);
+    close(peer);
+    close_all();
+}
+END_TEST
+
+START_TEST(answer_in_single_bytes_is_the_same_answer) {
+    open_all();
+    int peer = ask_fresh(STR(""));
+    struct str answer = STR("HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    for (size_t i = 0; i < answer.n; i++) {
+        rig_send(loop, peer, (struct str){answer.at + i, 1});
+        rig_turn(loop);
+    }
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    ck_assert(asker_got(&asker, "abc") && asker.state == UPSTREAM_BODY_END);
+    asker_finish(&asker);
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_idle, 1);
+    close(peer);
+    close_all();
+}
+END_TEST
+
+/* ---- request bodies */
+
+START_TEST(request_body_goes_out_in_its_framing) {
+    open_all();
+    start_post(FRAMING_LENGTH);
+    send_all(STR("he"));
+    send_all(STR("llo"));
+    upstream_end(asker.call);
+    int peer = rig_accept(loop, listener);
+    rig_expect(loop, peer, POST);
+    rig_expect(loop, peer, STR("hello"));
+    rig_send(loop, peer, OK_HELLO);
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    asker_finish(&asker);
+    start_post(FRAMING_CHUNKED);
+    send_all(STR("abc"));
+    rig_expect(loop, peer, POST_CHUNKED);
+    rig_expect(loop, peer, STR("3\r\nabc\r\n"));
+    send_all(STR("defg"));
+    upstream_end(asker.call);
+    rig_expect(loop, peer, STR("4\r\ndefg\r\n0\r\n\r\n"));
+    rig_send(loop, peer, OK_HELLO);
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    ck_assert(upstream_timing(asker.call).reused);
+    close(peer);
+    close_all();
+}
+END_TEST
+
+START_TEST(empty_chunked_body_that_ends_before_the_line_is_there_is_sent) {
+    open_all();
+    start_post(FRAMING_CHUNKED);
+    upstream_end(asker.call);
+    int peer = rig_accept(loop, listener);
+    rig_expect(loop, peer, POST_CHUNKED);
+    rig_expect(loop, peer, STR("0\r\n\r\n"));
+    close(peer);
+    close_all();
+}
+END_TEST
+
+START_TEST(upstream_that_reads_slowly_holds_the_writer_back_and_gets_everything) {
+    open_all();
+    start_post(FRAMING_CHUNKED);
+    int peer = rig_accept(loop, listener);
+    static char block[32768], got[65536];
+    size_t taken = 0, n_read = 0, total = 32 * 1024 * 1024;
+    for (int i = 0; i < 20000 && taken < total; i++) {
+        size_t n = upstream_write(asker.call, (struct str){block, sizeof(block)});
+        taken += n;
+        if (n < sizeof(block)) {
+            rig_turn(loop);
+            if (asker.n_writable == 0 && i > 10)
+                break;
+        }
+        asker.n_writable = 0;
+    }
+    ck_assert_uint_lt(taken, total); /* it was held back by sockets that are full */
+    upstream_end(asker.call);
+    RUN_UNTIL(loop, ({
+                  ssize_t n = recv(peer, got, sizeof(got), MSG_DONTWAIT);
+                  n_read += n > 0 ? (size_t)n : 0;
+                  n_read > taken && n >= 5 && memcmp(got + n - 5, "0\r\n\r\n", 5) == 0;
+              }));
+    rig_send(loop, peer, OK_HELLO);
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    asker_finish(&asker);
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_idle, 1);
+    close(peer);
+    close_all();
+}
+END_TEST
+
+START_TEST(early_answer_is_heard_and_the_line_not_kept_unless_the_body_was_completed) {
+    for (int completes = 0; completes < 2; completes++) {
+        open_all();
+        start_post(FRAMING_CHUNKED);
+        send_all(STR("abc"));
+        int peer = rig_accept(loop, listener);
+        rig_expect(loop, peer, POST_CHUNKED);
+        rig_send(loop, peer, STR("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno"));
+        RUN_UNTIL(loop, asker_is_done(&asker));
+        ck_assert_int_eq(upstream_head(asker.call)->status, 413);
+        ck_assert(asker_got(&asker, "no"));
+        if (completes)
+            upstream_end(asker.call);
+        asker_finish(&asker);
+        ck_assert_uint_eq(upstream_pool_stats(pool).n_idle, completes);
+        close(peer);
+        close_all();
+    }
+}
+END_TEST
+
+START_TEST(answer_of_an_upstream_that_refuses_the_body_and_resets_is_heard) {
+    open_all();
+    start_post(FRAMING_CHUNKED);
+    send_all(STR("abc"));
+    int peer = rig_accept(loop, listener);
+    rig_settle(loop);
+    rig_send(loop, peer, STR("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno"));
+    close(peer); /* with unread bytes: a reset */
+    for (int i = 0; i < 5; i++)
+        upstream_write(asker.call, STR("more"));
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    ck_assert_int_eq(asker.n_failed, 0);
+    ck_assert(asker_got(&asker, "no"));
+    ck_assert_uint_eq(upstream_write(asker.call, STR("still more")), 10); /* the owner is not left waiting */
+    upstream_end(asker.call);
+    asker_finish(&asker);
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_idle, 0);
+    close_all();
+}
+END_TEST
+
+START_TEST(request_that_is_abandoned_half_sent_is_reset) {
+    open_all();
+    start_post(FRAMING_LENGTH);
+    int peer = rig_accept(loop, listener);
+    rig_expect(loop, peer, POST);
+    send_all(STR("he"));
+    rig_expect(loop, peer, STR("he"));
+    asker_finish(&asker);
+    ck_assert_int_eq(rig_expect_end(loop, peer), ECONNRESET);
+    close(peer);
+    close_all();
+}
+END_TEST
+
+START_TEST(call_that_is_abandoned_while_it_waits_closes_its_line) {
+    open_all();
+    int peer = ask_fresh(STR(""));
+    asker_finish(&asker);
+    ck_assert_int_eq(rig_expect_end(loop, peer), 0);
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_open, 0);
+    close(peer);
+    peer = ask_fresh(STR("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhel"));
+    RUN_UNTIL(loop, asker_got(&asker, "hel"));
+    asker_finish(&asker);
+    ck_assert_int_eq(rig_expect_end(loop, peer), 0);
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_idle, 0);
+    close(peer);
+    close_all();
+}
+END_TEST
+
+START_TEST(call_can_be_finished_at_every_stage) {
+    for (int stage = 0; stage < 5; stage++) {
+        open_all();
+        origin.host = STR("both");
+        start_get();
+        for (int i = 0; i < stage; i++)
+            rig_turn(loop);
+        asker_finish(&asker);
+        rig_settle(loop);
+        close_all();
+    }
+}
+END_TEST
+
+START_TEST(unread_body_is_held_back_at_the_upstream) {
+    open_all();
+    asker.reads_by_hand = true;
+    int peer = ask_fresh(STR("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"));
+    static char block[65536];
+    size_t sent = 0;
+    for (ssize_t n = 0; n >= 0; sent += n > 0 ? (size_t)n : 0) {
+        n = send(peer, block, sizeof(block), MSG_DONTWAIT | MSG_NOSIGNAL);
+        rig_turn(loop);
+    }
+    ck_assert_int_eq(asker.n_head, 1);
+    ck_assert_uint_lt(sent, 50000000);
+    asker_read(&asker); /* and goes on when it is read */
+    RUN_UNTIL(loop, send(peer, block, sizeof(block), MSG_DONTWAIT | MSG_NOSIGNAL) > 0);
+    asker_finish(&asker);
+    close(peer);
+    close_all();
+}
+END_TEST
+
+/* ---- kept lines */
+
+START_TEST(stale_line_under_a_get_is_replaced_once) {
+    open_all();
+    int peer = leave_a_line();
+    start_get();
+    rig_expect(loop, peer, GET);
+    close(peer);
+    peer = rig_accept(loop, listener);
+    rig_expect(loop, peer, GET);
+    rig_send(loop, peer, OK_HELLO);
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    ck_assert(asker_got(&asker, "hello"));
+    ck_assert(!upstream_timing(asker.call).reused);
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_retries, 1);
+    asker_finish(&asker);
+    close(peer);
+    close_all();
+}
+END_TEST
+
+START_TEST(second_try_that_is_closed_too_is_not_followed_by_a_third) {
+    open_all();
+    int peer = leave_a_line();
+    start_get();
+    rig_expect(loop, peer, GET);
+    rig_reset(peer);
+    peer = rig_accept(loop, listener);
+    rig_expect(loop, peer, GET);
+    close(peer);
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    ck_assert_int_eq(asker.failure, UPSTREAM_BROKEN);
+    ck_assert(nobody_connects());
+    close_all();
+}
+END_TEST
+
+START_TEST(request_that_may_not_be_repeated_is_never_sent_twice) {
+    for (int kind = 0; kind < 3; kind++) {
+        open_all();
+        int peer = leave_a_line();
+        if (kind == 0) { /* POST with a body */
+            start_post(FRAMING_LENGTH);
+            send_all(STR("hello"));
+            upstream_end(asker.call);
+        } else { /* POST without one; an idempotent one (PUT) with one */
+            struct upstream_request request = get;
+            request.is_idempotent = kind == 2;
+            request.framing = kind == 2 ? FRAMING_LENGTH : FRAMING_NONE;
+            start(request, POST);
+            if (kind == 2)
+                upstream_end(asker.call);
+        }
+        rig_expect(loop, peer, POST);
+        close(peer);
+        RUN_UNTIL(loop, asker_is_done(&asker));
+        ck_assert_int_eq(asker.n_failed, 1);
+        ck_assert_int_eq(asker.failure, UPSTREAM_BROKEN);
+        ck_assert_uint_eq(upstream_pool_stats(pool).n_retries, 0);
+        ck_assert(nobody_connects());
+        close_all();
+    }
+}
+END_TEST
+
+START_TEST(answer_that_has_begun_is_not_asked_for_again) {
+    open_all();
+    int peer = leave_a_line();
+    start_get();
+    rig_expect(loop, peer, GET);
+    rig_send(loop, peer, STR("H"));
+    close(peer);
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    ck_assert_str_eq(asker.reason, "closed within the answer's head");
+    ck_assert(nobody_connects());
+    close_all();
+}
+END_TEST
+
+START_TEST(request_that_may_not_be_repeated_takes_only_a_fresh_line) {
+    open_all();
+    int peer = leave_a_line();
+    travel(NS_PER_S);
+    rig_turn(loop);
+    start_post(FRAMING_LENGTH);
+    int fresh = rig_accept(loop, listener);
+    rig_expect(loop, fresh, POST);
+    asker_finish(&asker);
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_idle, 1); /* the old one waits on for others */
+    start_get();
+    rig_expect(loop, peer, GET);
+    close(peer);
+    close(fresh);
+    close_all();
+}
+END_TEST
+
+START_TEST(line_that_closes_or_speaks_while_idle_is_gone_before_it_is_taken) {
+    for (int speaks = 0; speaks < 2; speaks++) {
+        open_all();
+        int peer = leave_a_line();
+        if (speaks)
+            rig_send(loop, peer, STR("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"));
+        else
+            close(peer);
+        RUN_UNTIL(loop, upstream_pool_stats(pool).n_idle == 0);
+        if (speaks)
+            close(peer);
+        peer = ask_fresh(OK_HELLO);
+        RUN_UNTIL(loop, asker_is_done(&asker));
+        ck_assert_uint_eq(upstream_pool_stats(pool).n_retries, 0);
+        close(peer);
+        close_all();
+    }
+}
+END_TEST
+
+START_TEST(line_that_was_closed_in_this_very_turn_is_looked_at_before_a_post) {
+    open_all();
+    int peer = leave_a_line();
+    close(peer);
+    start_post(FRAMING_LENGTH); /* the loop has not told yet */
+    peer = rig_accept(loop, listener);
+    rig_expect(loop, peer, POST);
+    close(peer);
+    close_all();
+}
+END_TEST
+
+START_TEST(bytes_beyond_the_answer_are_nobodys) {
+    expect_answer(STR("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n"), false, "ok", UPSTREAM_BODY_END, 0);
+    expect_answer(STR("HTTP/1.1 204 No Content\r\n\r\nx"), false, "", UPSTREAM_BODY_END, 0);
+    expect_answer(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n\r\n"), false, "", UPSTREAM_BODY_END, 0);
+}
+END_TEST
+
+START_TEST(idle_line_is_closed_in_time_and_earlier_when_the_upstream_says_so) {
+    open_all();
+    int peer = leave_a_line();
+    travel(29 * NS_PER_S);
+    rig_settle(loop);
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_idle, 1);
+    travel(2 * NS_PER_S);
+    RUN_UNTIL(loop, upstream_pool_stats(pool).n_idle == 0);
+    ck_assert_int_eq(rig_expect_end(loop, peer), 0);
+    close(peer);
+    peer = ask_fresh(STR("HTTP/1.1 200 OK\r\nKeep-Alive: max=100, Timeout=5\r\nContent-Length: 0\r\n\r\n"));
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    asker_finish(&asker);
+    travel(3 * NS_PER_S);
+    rig_settle(loop);
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_idle, 1);
+    travel(1 * NS_PER_S + 100 * NS_PER_MS);
+    RUN_UNTIL(loop, upstream_pool_stats(pool).n_idle == 0);
+    close(peer);
+    peer = ask_fresh(STR("HTTP/1.1 200 OK\r\nKeep-Alive: timeout=0\r\nContent-Length: 0\r\n\r\n"));
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    asker_finish(&asker);
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_idle, 0);
+    close(peer);
+    close_all();
+}
+END_TEST
+
+START_TEST(no_more_lines_are_kept_than_allowed_and_the_newest_is_taken_first) {
+    open_with((struct upstream_limits){2, 30 * NS_PER_S, 1024, HEAD_LIMITS_DEFAULT});
+    struct asker many[3] = {0};
+    int peers[3];
+    for (int i = 0; i < 3; i++) {
+        struct upstream_request request = get;
+        request.head = GET;
+        many[i].call = upstream_start(pool, &origin, &request, &many[i]);
+        peers[i] = rig_accept(loop, listener);
+    }
+    for (int i = 0; i < 3; i++) {
+        rig_expect(loop, peers[i], GET);
+        rig_send(loop, peers[i], OK_HELLO);
+        RUN_UNTIL(loop, asker_is_done(&many[i]));
+        asker_finish(&many[i]);
+    }
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_idle, 2);
+    ck_assert_int_eq(rig_expect_end(loop, peers[0]), 0);
+    start_get();
+    rig_expect(loop, peers[2], GET);
+    for (int i = 0; i < 3; i++)
+        close(peers[i]);
+    close_all();
+}
+END_TEST
+
+START_TEST(lines_are_shared_by_what_an_origin_says_not_by_where_it_stands) {
+    open_all();
+    int peer = leave_a_line();
+    char host[] = "127.0.0.1";
+    struct origin twin = {.host = str_of(host), .port = origin.port, .base_path = STR("/other")};
+    origin = twin;
+    start_get();
+    rig_expect(loop, peer, GET);
+    asker_finish(&asker);
+    close(peer);
+    peer = leave_a_line();
+    origin.host = STR("both");
+    start_get();
+    int other = rig_accept(loop, listener);
+    rig_expect(loop, other, GET);
+    close(peer);
+    close(other);
+    close_all();
+}
+END_TEST
+
+/* ---- connecting, and deadlines */
+
+START_TEST(refused_connection_is_unreachable) {
+    open_all();
+    int deaf = rig_deaf(&at);
+    origin.port = rig_port(&at);
+    start_get();
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    ck_assert_int_eq(asker.failure, UPSTREAM_UNREACHABLE);
+    ck_assert_str_eq(asker.reason, "connection refused");
+    close(deaf);
+    close_all();
+}
+END_TEST
+
+START_TEST(name_that_nobody_knows_is_unreachable) {
+    open_all();
+    origin.host = STR("nobody");
+    start_get();
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    ck_assert_int_eq(asker.failure, UPSTREAM_UNREACHABLE);
+    ck_assert_str_eq(asker.reason, "no such host name");
+    close_all();
+}
+END_TEST
+
+START_TEST(next_address_is_tried_when_the_first_refuses) {
+    open_all();
+    origin.host = STR("both");
+    int peer = ask_fresh(OK_HELLO);
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    ck_assert(asker_got(&asker, "hello"));
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_connects, 2);
+    close(peer);
+    close_all();
+}
+END_TEST
+
+START_TEST(unix_socket_is_an_upstream_too) {
+    open_all();
+    char folder[] = "/tmp/jg-upstream-XXXXXX", path[64];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/s", folder);
+    ck_assert(endpoint_unix(str_of(path), &at));
+    close(listener);
+    listener = endpoint_listen(&at, 16);
+    ck_assert_int_ge(listener, 0);
+    origin = (struct origin){.host = str_of(path)};
+    int peer = leave_a_line();
+    close(peer);
+    origin = (struct origin){.host = STR("/nonexistent/socket")};
+    start_get();
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    ck_assert_int_eq(asker.failure, UPSTREAM_UNREACHABLE);
+    unlink(path);
+    rmdir(folder);
+    close_all();
+}
+END_TEST
+
+START_TEST(silent_connect_ends_at_its_deadline) {
+    open_all();
+    close(listener);
+    ck_assert(endpoint_parse(STR("127.0.0.1:0"), &at));
+    listener = endpoint_listen(&at, 0);
+    ck_assert_int_eq(endpoint_of_socket(listener, &at), 0);
+    origin.port = rig_port(&at);
+    int fillers[4]; /* the queue is full: further SYNs are dropped */
+    for (int i = 0; i < 4; i++) {
+        fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        ck_assert_int_le(connect(fillers[i], (const void *)&at.address, at.length), 0);
+    }
+    rig_settle(loop);
+    start_get();
+    rig_settle(loop);
+    ck_assert_int_eq(asker.n_failed, 0);
+    travel(get.connect_ns - 200 * NS_PER_MS);
+    rig_settle(loop);
+    ck_assert_int_eq(asker.n_failed, 0);
+    travel(400 * NS_PER_MS);
+    RUN_UNTIL(loop, asker.n_failed);
+    ck_assert_int_eq(asker.failure, UPSTREAM_UNREACHABLE);
+    ck_assert_str_eq(asker.reason, "no connection in time");
+    for (int i = 0; i < 4; i++)
+        close(fillers[i]);
+    close_all();
+}
+END_TEST
+
+START_TEST(head_that_does_not_come_is_a_timeout_counted_from_the_requests_end) {
+    open_all();
+    start_post(FRAMING_LENGTH);
+    int peer = rig_accept(loop, listener);
+    rig_expect(loop, peer, POST);
+    travel(100 * NS_PER_S); /* the client takes its time: not the upstream's fault */
+    rig_settle(loop);
+    ck_assert_int_eq(asker.n_failed, 0);
+    send_all(STR("hello"));
+    upstream_end(asker.call);
+    rig_settle(loop);
+    travel(get.first_byte_ns - 200 * NS_PER_MS);
+    rig_settle(loop);
+    ck_assert_int_eq(asker.n_failed, 0);
+    rig_send(loop, peer, STR("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200")); /* buys no time */
+    rig_settle(loop);
+    travel(400 * NS_PER_MS);
+    RUN_UNTIL(loop, asker.n_failed);
+    ck_assert_int_eq(asker.failure, UPSTREAM_TIMEOUT);
+    close(peer);
+    close_all();
+}
+END_TEST
+
+START_TEST(body_that_stops_is_broken_at_the_idle_deadline_and_each_byte_starts_it_anew) {
+    open_all();
+    int peer = ask_fresh(STR("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"));
+    RUN_UNTIL(loop, asker.n_head);
+    for (int i = 1; i <= 4; i++) {
+        travel(get.idle_ns - 200 * NS_PER_MS);
+        rig_settle(loop);
+        rig_send(loop, peer, STR("x"));
+        RUN_UNTIL(loop, buffer_length(&asker.body) == (size_t)i);
+    }
+    travel(get.idle_ns + 200 * NS_PER_MS);
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    ck_assert_int_eq(asker.state, UPSTREAM_BODY_BROKEN);
+    ck_assert_str_eq(upstream_reason(asker.call), "no byte of the answer's body in time");
+    close(peer);
+    close_all();
+}
+END_TEST
+
+START_TEST(owner_that_does_not_read_is_not_the_upstreams_lateness) {
+    open_all();
+    asker.reads_by_hand = true;
+    int peer = ask_fresh(STR("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"));
+    RUN_UNTIL(loop, asker.n_head);
+    travel(100 * get.idle_ns);
+    rig_settle(loop);
+    asker_read(&asker);
+    ck_assert_int_eq(asker.state, UPSTREAM_BODY_END);
+    close(peer);
+    close_all();
+}
+END_TEST
+
+START_TEST(upstream_that_takes_nothing_is_a_timeout) {
+    open_all();
+    start_post(FRAMING_CHUNKED);
+    int peer = rig_accept(loop, listener);
+    static char block[65536];
+    for (int i = 0; i < 2000; i++) {
+        asker.n_writable = 0;
+        if (upstream_write(asker.call, (struct str){block, sizeof(block)}) < sizeof(block)) {
+            rig_settle(loop);
+            if (asker.n_writable == 0)
+                break;
+        }
+    }
+    ck_assert_int_eq(asker.n_failed, 0);
+    travel(get.idle_ns + 200 * NS_PER_MS);
+    RUN_UNTIL(loop, asker.n_failed);
+    ck_assert_int_eq(asker.failure, UPSTREAM_TIMEOUT);
+    ck_assert_str_eq(asker.reason, "the upstream does not take the request");
+    close(peer);
+    close_all();
+}
+END_TEST
+
+START_TEST(calls_beyond_n_open_are_refused_and_the_others_go_on) {
+    open_with((struct upstream_limits){64, 30 * NS_PER_S, 1, HEAD_LIMITS_DEFAULT});
+    struct asker other = {0};
+    struct upstream_request request = get;
+    request.head = GET;
+    start_get();
+    other.call = upstream_start(pool, &origin, &request, &other);
+    ck_assert_int_eq(other.n_failed, 0);
+    RUN_UNTIL(loop, other.n_failed);
+    ck_assert_int_eq(other.failure, UPSTREAM_OVERLOADED);
+    asker_finish(&other);
+    int peer = rig_accept(loop, listener);
+    rig_send(loop, peer, OK_HELLO);
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    ck_assert(asker_got(&asker, "hello"));
+    close(peer);
+    close_all();
+}
+END_TEST
+
+RIG_MAIN("io/upstream", answer_arrives_and_the_next_call_takes_the_same_line, bodies_of_every_framing_end_where_they_should,
+         answer_to_head_has_no_body_whatever_it_says, body_that_is_cut_is_broken_and_never_ends,
+         reset_within_a_body_breaks_it_also_when_it_lasts_until_close, interim_answers_are_skipped,
+         switching_without_being_asked_and_endless_interim_answers_are_broken, what_is_no_http_answer_is_broken,
+         head_beyond_the_limit_is_broken_and_not_read_on, answer_in_single_bytes_is_the_same_answer,
+         request_body_goes_out_in_its_framing, empty_chunked_body_that_ends_before_the_line_is_there_is_sent,
+         upstream_that_reads_slowly_holds_the_writer_back_and_gets_everything,
+         early_answer_is_heard_and_the_line_not_kept_unless_the_body_was_completed,
+         answer_of_an_upstream_that_refuses_the_body_and_resets_is_heard, request_that_is_abandoned_half_sent_is_reset,
+         call_that_is_abandoned_while_it_waits_closes_its_line, call_can_be_finished_at_every_stage,
+         unread_body_is_held_back_at_the_upstream, stale_line_under_a_get_is_replaced_once,
+         second_try_that_is_closed_too_is_not_followed_by_a_third, request_that_may_not_be_repeated_is_never_sent_twice,
+         answer_that_has_begun_is_not_asked_for_again, request_that_may_not_be_repeated_takes_only_a_fresh_line,
+         line_that_closes_or_speaks_while_idle_is_gone_before_it_is_taken,
+         line_that_was_closed_in_this_very_turn_is_looked_at_before_a_post, bytes_beyond_the_answer_are_nobodys,
+         idle_line_is_closed_in_time_and_earlier_when_the_upstream_says_so,
+         no_more_lines_are_kept_than_allowed_and_the_newest_is_taken_first,
+         lines_are_shared_by_what_an_origin_says_not_by_where_it_stands, refused_connection_is_unreachable,
+         name_that_nobody_knows_is_unreachable, next_address_is_tried_when_the_first_refuses,
+         unix_socket_is_an_upstream_too, silent_connect_ends_at_its_deadline,
+         head_that_does_not_come_is_a_timeout_counted_from_the_requests_end,
+         body_that_stops_is_broken_at_the_idle_deadline_and_each_byte_starts_it_anew,
+         owner_that_does_not_read_is_not_the_upstreams_lateness, upstream_that_takes_nothing_is_a_timeout,
+         calls_beyond_n_open_are_refused_and_the_others_go_on)
