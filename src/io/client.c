@@ -10,7 +10,9 @@
 
 void *client_owner(const struct client *c) { return c->owner; }
 void client_set_owner(struct client *c, void *owner) { c->owner = owner; }
-struct ip client_peer(const struct client *c) { return c->peer; }
+struct ip client_peer(const struct client *c) {
+    return c->peer;
+}
 uint64_t client_bytes_received(const struct client *c) { return c->channel.bytes_received; }
 uint64_t client_bytes_sent(const struct client *c) { return c->channel.bytes_sent; }
 bool client_answer_started(const struct client *c) { return c->answer != ANSWER_NONE; }
@@ -87,15 +89,17 @@ static bool rest_is_small(struct client *c) {
     do
         verdict = body_read(&reader, &rest, &data);
     while (verdict == BODY_DATA);
-    return verdict == BODY_DONE || (verdict == BODY_MORE && reader.framing == FRAMING_LENGTH && reader.left <= REST_BYTES_MAX);
+    return verdict == BODY_DONE || (verdict == BODY_MORE && reader.framing == FRAMING_LENGTH &&
+                                    reader.left <= REST_BYTES_MAX);
 }
 
 static bool may_persist(struct client *c) {
-    return !c->must_close && !c->front->is_draining && c->request->head.keep_alive && rest_is_small(c);
+    return !c->must_close && !c->front->is_draining && c->request->head.keep_alive &&
+           rest_is_small(c);
 }
 
-int client_start_answer(struct client *c, int status, struct str reason, struct str fields, enum framing framing,
-                        uint64_t body_bytes) {
+int client_start_answer(struct client *c, int status, struct str reason, struct str fields,
+                        enum framing framing, uint64_t body_bytes) {
     assert(c->state == CLIENT_OPEN && c->answer == ANSWER_NONE);
     const struct head *head = &c->request->head;
     bool is_old = head->minor == 0;
@@ -107,7 +111,9 @@ int client_start_answer(struct client *c, int status, struct str reason, struct 
         .reason = reason,
         .fields = fields,
         .date = front_date(c->front),
-        .persistence = !c->persists ? PERSIST_NOT : is_old ? PERSIST_SAYING_SO : PERSIST_SILENTLY,
+        .persistence = !c->persists ? PERSIST_NOT
+                       : is_old     ? PERSIST_SAYING_SO
+                                    : PERSIST_SILENTLY,
         .framing = framing,
         .body_bytes = body_bytes,
         .can_have_body = status != 204 && status != 304 && !str_eq(head->method, STR("HEAD")),

@@ -41,7 +41,8 @@ static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t idle_ns(const struct client *c) {
     if (!c->front->is_stopped)
         return c->front->limits->idle_ns;
-    return c->is_fresh ? c->front->limits->linger_ns : 0; /* who was just accepted is about to ask */
+    /* Who was just accepted is about to ask. */
+    return c->is_fresh ? c->front->limits->linger_ns : 0;
 }
 
 static int64_t body_due_ns(const struct client *c) {
@@ -203,7 +204,8 @@ static bool parse_head(struct client *c) {
 
 static void receive_head(struct client *c) {
     struct channel *ch = &c->channel;
-    size_t limit = c->front->limits->head.head_bytes + CHANNEL_READ_BYTES; /* the parser's own comes first */
+    /* More than the parser takes: it is the one to say that a head is too large. */
+    size_t limit = c->front->limits->head.head_bytes + CHANNEL_READ_BYTES;
     do {
         if (buffer_length(&ch->in) > 0 && parse_head(c))
             return;
@@ -333,7 +335,9 @@ static void advance(struct client *c) {
     client_arm(c);
 }
 
-static void on_event(struct connection *connection) { advance(CONTAINER_OF(connection, struct client, channel.connection)); }
+static void on_event(struct connection *connection) {
+    advance(CONTAINER_OF(connection, struct client, channel.connection));
+}
 
 static void be_late(struct client *c) {
     switch (c->state) {

@@ -98,8 +98,8 @@ static void on_connection(struct listener *listener, int fd, const struct endpoi
 
 /* ---- life */
 
-struct front *front_new(struct loop *loop, int listen_fd, const struct front_limits *limits, const struct front_events *events,
-                        void *arg) {
+struct front *front_new(struct loop *loop, int listen_fd, const struct front_limits *limits,
+                        const struct front_events *events, void *arg) {
     struct whole_front *whole = calloc(1, sizeof(*whole));
     if (!whole) {
         close(listen_fd);

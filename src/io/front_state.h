@@ -73,7 +73,9 @@ struct client {
     bool waits_for_body, body_is_late, has_continued;
 };
 
-static inline int64_t client_now_ns(const struct client *client) { return loop_now(client->front->loop)->mono_ns; }
+static inline int64_t client_now_ns(const struct client *client) {
+    return loop_now(client->front->loop)->mono_ns;
+}
 
 /* Takes the fd. False when the machine will not have it. */
 bool client_new(struct front *front, int fd, const struct ip *peer) MUST_USE;

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define BATCH 64
+#define BATCH   64
 #define REST_NS (100 * NS_PER_MS)
 
 static int reserve(void) { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
@@ -36,7 +36,8 @@ static bool is_of_one_connection(int error) {
 
 static int accept_one(struct listener *listener, struct endpoint *peer) {
     *peer = (struct endpoint){.length = sizeof(peer->address)};
-    return accept4(listener->fd, (struct sockaddr *)&peer->address, &peer->length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return accept4(listener->fd, (struct sockaddr *)&peer->address, &peer->length,
+                   SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
 static void on_ready(struct watch *watch, uint32_t ready);
@@ -61,7 +62,8 @@ static void have_rest(struct listener *listener, int error) {
     }
     listener->reserve_fd = reserve();
     loop_unwatch(listener->loop, &listener->watch);
-    loop_timer_set(listener->loop, &listener->rest, loop_now(listener->loop)->mono_ns + REST_NS, go_on);
+    loop_timer_set(listener->loop, &listener->rest, loop_now(listener->loop)->mono_ns + REST_NS,
+                   go_on);
 }
 
 /* True when the queue is empty or cannot be emptied now. */
@@ -90,7 +92,8 @@ static void on_ready(struct watch *watch, uint32_t ready) {
 int listener_start(struct listener *listener, struct loop *loop, int fd,
                    void (*on_connection)(struct listener *, int, const struct endpoint *)) {
     assert(fd >= 0 && on_connection != NULL);
-    *listener = (struct listener){.loop = loop, .fd = fd, .reserve_fd = reserve(), .on_connection = on_connection};
+    *listener = (struct listener){
+        .loop = loop, .fd = fd, .reserve_fd = reserve(), .on_connection = on_connection};
     int result = loop_watch_level(loop, &listener->watch, fd, on_ready);
     if (result < 0)
         listener_stop(listener);
@@ -113,8 +116,9 @@ void listener_stop(struct listener *listener) {
     listener->fd = listener->reserve_fd = -1;
 }
 
-#define OVERLOADED                                                                                                     \
-    "{\"code\":\"overloaded\",\"message\":\"The gateway has too many connections\",\"hint\":null,\"details\":null}"
+#define OVERLOADED \
+    "{\"code\":\"overloaded\",\"message\":\"The gateway has too many " \
+    "connections\",\"hint\":null,\"details\":null}"
 #define OVERLOADED_BYTES "97"
 _Static_assert(sizeof(OVERLOADED) - 1 == 97, "Content-Length below");
 
@@ -129,7 +133,8 @@ void listener_refuse(int fd) {
     ssize_t sent = send(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     shutdown(fd, SHUT_WR);
     /* Closing over unread bytes sends RST, which may overtake the answer. */
-    while (sent > 0 && n_reads++ < 8 && recv(fd, request, sizeof(request), MSG_DONTWAIT) == (ssize_t)sizeof(request))
+    while (sent > 0 && n_reads++ < 8 &&
+           recv(fd, request, sizeof(request), MSG_DONTWAIT) == (ssize_t)sizeof(request))
         continue;
     close(fd);
 }

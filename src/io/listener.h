@@ -11,7 +11,8 @@ struct listener {
     int fd;         /* -1: stopped */
     int reserve_fd; /* given up to accept one connection more, to refuse it */
     bool is_starved;
-    void (*on_connection)(struct listener *listener, int fd, const struct endpoint *peer); /* takes the fd */
+    void (*on_connection)(struct listener *listener, int fd,
+                          const struct endpoint *peer); /* takes the fd */
 };
 
 /* Takes the fd, also when it fails. -errno. */

@@ -46,8 +46,9 @@ static enum channel_body drink(struct end *end, struct buffer *all) {
     return said;
 }
 
-#define EXPECT_BYTES(buffer, text)                                                                   \
-    ck_assert_msg(str_eq(buffer_bytes(buffer), STR(text)), "'" STR_FMT "'", STR_ARG(buffer_bytes(buffer)))
+#define EXPECT_BYTES(buffer, text) \
+    ck_assert_msg(str_eq(buffer_bytes(buffer), STR(text)), "'" STR_FMT "'", \
+                  STR_ARG(buffer_bytes(buffer)))
 
 START_TEST(fill_reads_once_and_not_beyond_the_limit) {
     struct end end;
@@ -197,7 +198,9 @@ START_TEST(body_until_close_that_is_reset_is_cut) {
     end.peer = socket(AF_INET, SOCK_STREAM, 0);
     ck_assert_int_eq(connect(end.peer, (struct sockaddr *)&at.address, at.length), 0);
     channel_init(&end.channel);
-    ck_assert_int_eq(connection_accept(&end.channel.connection, end.loop, rig_accept(end.loop, listener), note), 0);
+    ck_assert_int_eq(
+        connection_accept(&end.channel.connection, end.loop, rig_accept(end.loop, listener), note),
+        0);
     channel_start_reading(&end.channel, FRAMING_UNTIL_CLOSE, 0);
     say(&end, "hello");
     ck_assert_int_eq(drink(&end, &all), CHANNEL_BODY_WAIT);
@@ -248,7 +251,8 @@ START_TEST(more_than_out_may_hold_is_not_taken) {
     struct end end;
     open_end(&end);
     channel_start_writing(&end.channel, FRAMING_LENGTH, sizeof(big));
-    ck_assert_int_eq(channel_write_body(&end.channel, (struct str){big, sizeof(big)}), CHANNEL_OUT_BYTES);
+    ck_assert_int_eq(channel_write_body(&end.channel, (struct str){big, sizeof(big)}),
+                     CHANNEL_OUT_BYTES);
     ck_assert_int_eq(channel_write_body(&end.channel, (struct str){big, 1000}), 0);
     ck_assert_int_eq(channel_flush(&end.channel), 1);
     ck_assert_int_eq(channel_write_body(&end.channel, (struct str){big, 1000}), 1000);
@@ -265,7 +269,8 @@ START_TEST(full_socket_keeps_what_did_not_fit) {
     open_end(&end);
     channel_start_writing(&end.channel, FRAMING_UNTIL_CLOSE, 0);
     do {
-        ck_assert_int_eq(channel_write_body(&end.channel, (struct str){big, sizeof(big)}), sizeof(big));
+        ck_assert_int_eq(channel_write_body(&end.channel, (struct str){big, sizeof(big)}),
+                         sizeof(big));
         n_written += sizeof(big);
     } while ((flushed = channel_flush(&end.channel)) == 1);
     ck_assert_int_eq(flushed, 0);

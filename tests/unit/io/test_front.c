@@ -23,25 +23,28 @@ struct stage {
     size_t left; /* to be written by pour() */
 };
 
-#define CALL(stage, expression)      \
-    ({                               \
-        (stage)->in_call = true;     \
+#define CALL(stage, expression) \
+    ({ \
+        (stage)->in_call = true; \
         __auto_type value = (expression); \
-        (stage)->in_call = false;    \
-        value;                       \
+        (stage)->in_call = false; \
+        value; \
     })
 #define CALL_VOID(stage, expression) \
-    do {                             \
-        (stage)->in_call = true;     \
-        expression;                  \
-        (stage)->in_call = false;    \
+    do { \
+        (stage)->in_call = true; \
+        expression; \
+        (stage)->in_call = false; \
     } while (0)
 
 /* ---- the scripted gateway */
 
-static void start_answer(struct stage *s, struct client *client, int status, enum framing framing, size_t n) {
+static void start_answer(struct stage *s, struct client *client, int status, enum framing framing,
+                         size_t n) {
     ck_assert(!client_answer_started(client));
-    ck_assert_int_eq(CALL(s, client_start_answer(client, status, STR_NONE, STR("Date: now\r\n"), framing, n)), 0);
+    ck_assert_int_eq(
+        CALL(s, client_start_answer(client, status, STR_NONE, STR("Date: now\r\n"), framing, n)),
+        0);
     ck_assert(client_answer_started(client));
 }
 
@@ -52,7 +55,9 @@ static void answer_with(struct stage *s, struct client *client, int status, stru
 }
 
 static void hold(struct stage *s, struct client *client) { (void)s, (void)client; }
-static void refuse(struct stage *s, struct client *client) { answer_with(s, client, 401, STR("no")); }
+static void refuse(struct stage *s, struct client *client) {
+    answer_with(s, client, 401, STR("no"));
+}
 static void cut(struct stage *s, struct client *client) { CALL_VOID(s, client_cut(client)); }
 
 static enum client_body drink(struct stage *s, struct client *client) {
@@ -72,7 +77,8 @@ static void echo_on(struct stage *s, struct client *client) {
     case CLIENT_BODY_WAIT:
         break;
     case CLIENT_BODY_END:
-        ck_assert_uint_eq(client_bytes_received(client), buffer_length(&s->body) - client_head(client)->method.n -
+        ck_assert_uint_eq(client_bytes_received(client), buffer_length(&s->body) -
+                                                             client_head(client)->method.n -
                                                              client_head(client)->target.n - 2);
         answer_with(s, client, 200, buffer_bytes(&s->body));
         break;
@@ -88,7 +94,9 @@ static void echo_on(struct stage *s, struct client *client) {
 static void echo(struct stage *s, struct client *client) {
     const struct head *head = client_head(client);
     buffer_clear(&s->body);
-    ck_assert_int_eq(buffer_printf(&s->body, STR_FMT " " STR_FMT " ", STR_ARG(head->method), STR_ARG(head->target)), 0);
+    ck_assert_int_eq(buffer_printf(&s->body, STR_FMT " " STR_FMT " ", STR_ARG(head->method),
+                                   STR_ARG(head->target)),
+                     0);
     echo_on(s, client);
 }
 
@@ -130,7 +138,8 @@ static void on_request(void *arg, struct client *client) {
     s->play(s, client);
 }
 
-static void on_malformed(void *arg, struct client *client, enum problem problem, const char *reason) {
+static void on_malformed(void *arg, struct client *client, enum problem problem,
+                         const char *reason) {
     struct stage *s = entered(arg);
     s->client = client;
     s->n_malformed++;
@@ -168,8 +177,16 @@ static void on_gone(void *arg, struct client *client, const char *reason) {
 }
 
 static void open_stage(struct stage *s, const struct front_limits *limits) {
-    static const struct front_events events = {on_request, on_malformed, on_body, on_writable, on_done, on_gone};
-    static const struct front_limits defaults = {{16 * 1024, 64 * 1024, 128}, 15 * NS_PER_S, 75 * NS_PER_S, 30 * NS_PER_S, 60 * NS_PER_S, 2 * NS_PER_S, 100, 0};
+    static const struct front_events events = {on_request,  on_malformed, on_body,
+                                               on_writable, on_done,      on_gone};
+    static const struct front_limits defaults = {{16 * 1024, 64 * 1024, 128},
+                                                 15 * NS_PER_S,
+                                                 75 * NS_PER_S,
+                                                 30 * NS_PER_S,
+                                                 60 * NS_PER_S,
+                                                 2 * NS_PER_S,
+                                                 100,
+                                                 0};
     *s = (struct stage){.loop = loop_new(), .play = echo, .resume = echo_on};
     s->front = front_new(s->loop, rig_listen(&s->at), limits ? limits : &defaults, &events, s);
     ck_assert_ptr_nonnull(s->front);
@@ -204,13 +221,14 @@ static void leave(struct stage *s, int fd) {
 
 #define GET(target) "GET " target " HTTP/1.1\r\nHost: h\r\n\r\n"
 #define OK(n, text) "HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: " #n "\r\n\r\n" text
-#define OK_CLOSE(n, text) "HTTP/1.1 200 OK\r\nDate: now\r\nConnection: close\r\nContent-Length: " #n "\r\n\r\n" text
+#define OK_CLOSE(n, text) \
+    "HTTP/1.1 200 OK\r\nDate: now\r\nConnection: close\r\nContent-Length: " #n "\r\n\r\n" text
 #define EXPECT(stage, fd, text) rig_expect((stage)->loop, (fd), STR(text))
 /* Whatever comes before it. */
-#define EXPECT_FIN_AT_LAST(stage, fd)                                                       \
-    do {                                                                                    \
-        char some[1000];                                                                    \
-        RUN_UNTIL((stage)->loop, recv((fd), some, sizeof(some), MSG_DONTWAIT) == 0);         \
+#define EXPECT_FIN_AT_LAST(stage, fd) \
+    do { \
+        char some[1000]; \
+        RUN_UNTIL((stage)->loop, recv((fd), some, sizeof(some), MSG_DONTWAIT) == 0); \
     } while (0)
 #define EXPECT_FIN(stage, fd) ck_assert_int_eq(rig_expect_end((stage)->loop, (fd)), 0)
 #define EXPECT_RST(stage, fd) ck_assert_int_eq(rig_expect_end((stage)->loop, (fd)), ECONNRESET)
@@ -236,7 +254,8 @@ END_TEST
 
 START_TEST(answer_is_the_same_however_the_request_is_cut) {
     static const char wire[] = "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
-                               "PUT /b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n1;x=y\r\nd\r\n0\r\n\r\n" GET("/c");
+                               "PUT /b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+                               "chunked\r\n\r\n3\r\nabc\r\n1;x=y\r\nd\r\n0\r\n\r\n" GET("/c");
     struct stage s;
     open_stage(&s, NULL);
     for (size_t at = 1; at < sizeof(wire) - 1; at++) {
@@ -254,7 +273,8 @@ START_TEST(answer_is_the_same_however_the_request_is_cut) {
 END_TEST
 
 START_TEST(request_may_come_byte_by_byte) {
-    static const char wire[] = "PUT /b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    static const char wire[] =
+        "PUT /b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
     struct stage s;
     open_stage(&s, NULL);
     int fd = join(&s);
@@ -290,7 +310,9 @@ START_TEST(bad_request_behind_a_good_one_is_answered_after_it_and_closes) {
     struct stage s;
     open_stage(&s, NULL);
     int fd = join_and_say(&s, GET("/1") "GET  / HTTP/1.1\r\nHost: h\r\n\r\n" GET("/3"));
-    EXPECT(&s, fd, OK(7, "GET /1 ") "HTTP/1.1 400 Bad Request\r\nDate: now\r\nConnection: close\r\nContent-Length: 9\r\n\r\nmalformed");
+    EXPECT(&s, fd,
+           OK(7, "GET /1 ") "HTTP/1.1 400 Bad Request\r\nDate: now\r\nConnection: "
+                            "close\r\nContent-Length: 9\r\n\r\nmalformed");
     EXPECT_FIN(&s, fd);
     ck_assert_int_eq(s.n_requests, 1);
     ck_assert_int_eq(s.n_malformed, 1);
@@ -308,11 +330,15 @@ START_TEST(each_malformation_is_named) {
         {"GET / HTTP/1.1\r\n\r\n", PROBLEM_BAD_REQUEST},
         {"GET / HTTP/1.1\nHost: h\n\n", PROBLEM_BAD_REQUEST},
         {"GET / HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n", PROBLEM_BAD_REQUEST},
-        {"GET / HTTP/1.1\r\nHost: h\r\nExpect: magic\r\nContent-Length: 1\r\n\r\n", PROBLEM_EXPECTATION_FAILED},
+        {"GET / HTTP/1.1\r\nHost: h\r\nExpect: magic\r\nContent-Length: 1\r\n\r\n",
+         PROBLEM_EXPECTATION_FAILED},
         {"GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n", PROBLEM_NOT_IMPLEMENTED},
-        {"GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n", PROBLEM_BAD_REQUEST},
+        {"GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
+         PROBLEM_BAD_REQUEST},
         {"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: +3\r\n\r\n", PROBLEM_BAD_REQUEST},
-        {"GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa HTTP/1.1\r\nHost: h\r\n\r\n", PROBLEM_URI_TOO_LONG},
+        {"GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa HTTP/1.1\r\nHost: "
+         "h\r\n\r\n",
+         PROBLEM_URI_TOO_LONG},
         {"GET / HTTP/1.1\r\nHost: h\r\na: 1\r\nb: 2\r\nc: 3\r\n\r\n", PROBLEM_HEADERS_TOO_LARGE},
     };
     struct front_limits limits = FRONT_LIMITS_DEFAULT;
@@ -339,14 +365,24 @@ START_TEST(head_of_the_answer_says_what_the_client_must_know) {
         int status;
         enum framing framing;
     } cases[] = {
-        {"GET", "Fine", "Date: now\r\nA: b\r\n", "HTTP/1.1 200 Fine\r\nDate: now\r\nA: b\r\nContent-Length: 0\r\n\r\n", 200, FRAMING_LENGTH},
-        {"GET", "", "date: now\r\n", "HTTP/1.1 404 Not Found\r\ndate: now\r\nContent-Length: 0\r\n\r\n", 404, FRAMING_NONE},
-        {"GET", "", "Date: now\r\n", "HTTP/1.1 204 No Content\r\nDate: now\r\n\r\n", 204, FRAMING_NONE},
-        {"GET", "", "Date: now\r\n", "HTTP/1.1 304 Not Modified\r\nDate: now\r\n\r\n", 304, FRAMING_NONE},
+        {"GET", "Fine", "Date: now\r\nA: b\r\n",
+         "HTTP/1.1 200 Fine\r\nDate: now\r\nA: b\r\nContent-Length: 0\r\n\r\n", 200,
+         FRAMING_LENGTH},
+        {"GET", "", "date: now\r\n",
+         "HTTP/1.1 404 Not Found\r\ndate: now\r\nContent-Length: 0\r\n\r\n", 404, FRAMING_NONE},
+        {"GET", "", "Date: now\r\n", "HTTP/1.1 204 No Content\r\nDate: now\r\n\r\n", 204,
+         FRAMING_NONE},
+        {"GET", "", "Date: now\r\n", "HTTP/1.1 304 Not Modified\r\nDate: now\r\n\r\n", 304,
+         FRAMING_NONE},
         {"HEAD", "", "Date: now\r\n", "HTTP/1.1 200 OK\r\nDate: now\r\n\r\n", 200, FRAMING_NONE},
-        {"HEAD", "", "Content-Length: 7\r\nDate: now\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 7\r\nDate: now\r\n\r\n", 200, FRAMING_NONE},
-        {"GET", "", "Date: now\r\n", "HTTP/1.1 200 OK\r\nDate: now\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200, FRAMING_CHUNKED},
-        {"GET", "", "Date: now\r\n", "HTTP/1.1 200 OK\r\nDate: now\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200, FRAMING_UNTIL_CLOSE},
+        {"HEAD", "", "Content-Length: 7\r\nDate: now\r\n",
+         "HTTP/1.1 200 OK\r\nContent-Length: 7\r\nDate: now\r\n\r\n", 200, FRAMING_NONE},
+        {"GET", "", "Date: now\r\n",
+         "HTTP/1.1 200 OK\r\nDate: now\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200,
+         FRAMING_CHUNKED},
+        {"GET", "", "Date: now\r\n",
+         "HTTP/1.1 200 OK\r\nDate: now\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200,
+         FRAMING_UNTIL_CLOSE},
     };
     struct stage s;
     open_stage(&s, NULL);
@@ -357,7 +393,9 @@ START_TEST(head_of_the_answer_says_what_the_client_must_know) {
         snprintf(request, sizeof(request), "%s / HTTP/1.1\r\nHost: h\r\n\r\n", cases[i].method);
         rig_send(s.loop, fd, str_of(request));
         RUN_UNTIL(s.loop, s.n_requests == (int)i + 1);
-        ck_assert_int_eq(client_start_answer(s.client, cases[i].status, str_of(cases[i].reason), str_of(cases[i].fields), cases[i].framing, 0), 0);
+        ck_assert_int_eq(client_start_answer(s.client, cases[i].status, str_of(cases[i].reason),
+                                             str_of(cases[i].fields), cases[i].framing, 0),
+                         0);
         client_end_answer(s.client);
         rig_expect(s.loop, fd, str_of(cases[i].expected));
         RUN_UNTIL(s.loop, s.n_done == (int)i + 1);
@@ -368,7 +406,8 @@ START_TEST(head_of_the_answer_says_what_the_client_must_know) {
     client_end_answer(s.client);
     char date[30], expected[128];
     clock_http_date(now_s(loop_now(s.loop)), date);
-    snprintf(expected, sizeof(expected), "HTTP/1.1 200 OK\r\nDate: %s\r\nContent-Length: 0\r\n\r\n", date);
+    snprintf(expected, sizeof(expected), "HTTP/1.1 200 OK\r\nDate: %s\r\nContent-Length: 0\r\n\r\n",
+             date);
     rig_expect(s.loop, fd, str_of(expected));
     leave(&s, fd);
     close_stage(&s);
@@ -383,7 +422,9 @@ START_TEST(http_1_0_is_spoken) {
     EXPECT_FIN(&s, fd);
     leave(&s, fd);
     fd = join_and_say(&s, "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
-    EXPECT(&s, fd, "HTTP/1.1 200 OK\r\nDate: now\r\nConnection: keep-alive\r\nContent-Length: 7\r\n\r\nGET /a ");
+    EXPECT(&s, fd,
+           "HTTP/1.1 200 OK\r\nDate: now\r\nConnection: keep-alive\r\nContent-Length: 7\r\n\r\nGET "
+           "/a ");
     s.play = pour;
     s.left = 5;
     rig_send(s.loop, fd, STR("GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"));
@@ -424,7 +465,8 @@ START_TEST(written_bytes_leave_in_the_same_turn) {
     start_answer(&s, s.client, 200, FRAMING_CHUNKED, 0);
     ck_assert_uint_eq(client_write(s.client, STR("one")), 3);
     rig_turn(s.loop);
-    EXPECT(&s, fd, "HTTP/1.1 200 OK\r\nDate: now\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
+    EXPECT(&s, fd,
+           "HTTP/1.1 200 OK\r\nDate: now\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
     struct tcp_info info;
     socklen_t n = sizeof(info);
     ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n), 0);
@@ -481,7 +523,7 @@ START_TEST(body_that_nobody_reads_stays_with_the_client) {
     int fd = join_and_say(&s, "PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 50000000\r\n\r\n");
     size_t n_sent = 0;
     ssize_t n;
-    for (int quiet = 0; quiet < 50; quiet = n > 0 ? 0 : quiet + 1) {
+    for (int quiet = 0; quiet<50; quiet = n> 0 ? 0 : quiet + 1) {
         n = send(fd, x, sizeof(x), MSG_DONTWAIT);
         n_sent += n > 0 ? (size_t)n : 0;
         rig_turn(s.loop);
@@ -516,8 +558,11 @@ END_TEST
 START_TEST(malformed_body_is_bad_and_closes) {
     struct stage s;
     open_stage(&s, NULL);
-    int fd = join_and_say(&s, "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n" GET("/b"));
-    EXPECT(&s, fd, "HTTP/1.1 400 Bad Request\r\nDate: now\r\nConnection: close\r\nContent-Length: 8\r\n\r\nbad body");
+    int fd = join_and_say(&s, "PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+                              "chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n" GET("/b"));
+    EXPECT(&s, fd,
+           "HTTP/1.1 400 Bad Request\r\nDate: now\r\nConnection: close\r\nContent-Length: "
+           "8\r\n\r\nbad body");
     EXPECT_FIN(&s, fd);
     ck_assert_int_eq(s.n_requests, 1);
     leave(&s, fd);
@@ -569,7 +614,9 @@ START_TEST(refusal_instead_of_continue_closes_for_who_knows_what_comes_next) {
     open_stage(&s, NULL);
     s.play = refuse;
     int fd = join_and_say(&s, EXPECTING);
-    EXPECT(&s, fd, "HTTP/1.1 401 Unauthorized\r\nDate: now\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
+    EXPECT(&s, fd,
+           "HTTP/1.1 401 Unauthorized\r\nDate: now\r\nConnection: close\r\nContent-Length: "
+           "2\r\n\r\nno");
     rig_send(s.loop, fd, STR(GET("/smuggled")));
     EXPECT_FIN(&s, fd);
     ck_assert_int_eq(s.n_requests, 1);
@@ -616,7 +663,9 @@ START_TEST(early_answer_to_a_large_upload_can_be_read_by_a_client_that_sends_on)
         int fd = join_and_say(&s, heads[i]);
         RUN_UNTIL(s.loop, s.n_done == 1);
         rig_send(s.loop, fd, (struct str){x, sizeof(x)});
-        EXPECT(&s, fd, "HTTP/1.1 401 Unauthorized\r\nDate: now\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
+        EXPECT(&s, fd,
+               "HTTP/1.1 401 Unauthorized\r\nDate: now\r\nConnection: close\r\nContent-Length: "
+               "2\r\n\r\nno");
         EXPECT_FIN(&s, fd);
         leave(&s, fd);
         close_stage(&s);
@@ -794,7 +843,8 @@ END_TEST
 
 static struct front_limits hasty(void) {
     struct front_limits limits = FRONT_LIMITS_DEFAULT;
-    limits.head_ns = limits.idle_ns = limits.body_ns = limits.write_ns = limits.linger_ns = 20 * NS_PER_MS;
+    limits.head_ns = limits.idle_ns = limits.body_ns = limits.write_ns = limits.linger_ns =
+        20 * NS_PER_MS;
     return limits;
 }
 
@@ -804,7 +854,9 @@ START_TEST(head_that_comes_too_slowly_is_408) {
     struct stage s;
     open_stage(&s, &limits);
     int fd = join_and_say(&s, GET("/a") "GET / HT");
-    EXPECT(&s, fd, OK(7, "GET /a ") "HTTP/1.1 408 Request Timeout\r\nDate: now\r\nConnection: close\r\nContent-Length: 9\r\n\r\nmalformed");
+    EXPECT(&s, fd,
+           OK(7, "GET /a ") "HTTP/1.1 408 Request Timeout\r\nDate: now\r\nConnection: "
+                            "close\r\nContent-Length: 9\r\n\r\nmalformed");
     EXPECT_FIN(&s, fd);
     ck_assert_int_eq(s.problem, PROBLEM_REQUEST_TIMEOUT);
     leave(&s, fd);
@@ -833,7 +885,9 @@ START_TEST(body_that_stops_is_late) {
     struct stage s;
     open_stage(&s, &limits);
     int fd = join_and_say(&s, "PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf");
-    EXPECT(&s, fd, "HTTP/1.1 408 Request Timeout\r\nDate: now\r\nConnection: close\r\nContent-Length: 9\r\n\r\nlate body");
+    EXPECT(&s, fd,
+           "HTTP/1.1 408 Request Timeout\r\nDate: now\r\nConnection: close\r\nContent-Length: "
+           "9\r\n\r\nlate body");
     EXPECT_FIN(&s, fd);
     ck_assert_int_eq(s.n_gone, 0);
     leave(&s, fd);
@@ -958,7 +1012,8 @@ START_TEST(accepting_rests_when_descriptors_are_out_and_goes_on) {
     tight = (struct rlimit){(rlim_t)next, old.rlim_max};
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
     for (int i = 0; i < 3; i++)
-        ck_assert_int_eq(connect(clients[i], (const struct sockaddr *)&s.at.address, s.at.length), 0);
+        ck_assert_int_eq(connect(clients[i], (const struct sockaddr *)&s.at.address, s.at.length),
+                         0);
     rig_settle(s.loop);
     EXPECT(&s, clients[0], OVERLOADED); /* at the price of the reserve */
     ck_assert_uint_eq(front_count(s.front), 0);
@@ -1092,24 +1147,31 @@ START_TEST(peer_is_who_connected) {
 }
 END_TEST
 
-RIG_MAIN("front", kept_alive_connection_is_answered_again_and_again, answer_is_the_same_however_the_request_is_cut,
-         request_may_come_byte_by_byte, pipelined_requests_wait_their_turn,
+RIG_MAIN("front", kept_alive_connection_is_answered_again_and_again,
+         answer_is_the_same_however_the_request_is_cut, request_may_come_byte_by_byte,
+         pipelined_requests_wait_their_turn,
          bad_request_behind_a_good_one_is_answered_after_it_and_closes, each_malformation_is_named,
-         head_of_the_answer_says_what_the_client_must_know, http_1_0_is_spoken, close_is_kept_by_both_sides,
-         written_bytes_leave_in_the_same_turn, large_answer_waits_for_a_slow_client,
-         body_that_nobody_reads_stays_with_the_client, body_that_comes_in_pieces_is_announced_each_time,
-         malformed_body_is_bad_and_closes, continue_is_said_when_the_body_is_first_wanted,
+         head_of_the_answer_says_what_the_client_must_know, http_1_0_is_spoken,
+         close_is_kept_by_both_sides, written_bytes_leave_in_the_same_turn,
+         large_answer_waits_for_a_slow_client, body_that_nobody_reads_stays_with_the_client,
+         body_that_comes_in_pieces_is_announced_each_time, malformed_body_is_bad_and_closes,
+         continue_is_said_when_the_body_is_first_wanted,
          continue_is_not_said_when_the_body_is_on_its_way,
          refusal_instead_of_continue_closes_for_who_knows_what_comes_next,
          early_answer_keeps_the_connection_when_the_rest_is_there_or_small,
-         early_answer_to_a_large_upload_can_be_read_by_a_client_that_sends_on, lingering_ends_by_bytes_and_by_time,
-         client_that_leaves_while_we_wait_is_noticed, client_that_leaves_within_its_body_or_the_answer_is_gone,
+         early_answer_to_a_large_upload_can_be_read_by_a_client_that_sends_on,
+         lingering_ends_by_bytes_and_by_time, client_that_leaves_while_we_wait_is_noticed,
+         client_that_leaves_within_its_body_or_the_answer_is_gone,
          client_that_leaves_before_or_between_requests_is_no_event,
-         client_that_only_ended_its_side_gets_an_answer_that_is_ready, cut_answer_is_reset_and_raises_nothing,
-         client_may_be_cut_from_within_every_event, head_that_comes_too_slowly_is_408,
-         idle_connection_is_closed_in_silence, body_that_stops_is_late, only_who_is_waited_for_can_be_late,
-         client_that_does_not_take_its_answer_is_gone, connections_beyond_the_limit_are_refused, refusal_is_whole,
-         connections_of_one_peer_are_limited, accepting_rests_when_descriptors_are_out_and_goes_on,
-         draining_front_accepts_and_answers_with_close, stopping_serves_what_is_queued_and_closes_what_is_idle,
-         answer_that_promised_to_go_on_is_closed_after_the_stop, freeing_cuts_what_is_open_without_events,
-         many_clients_at_once_are_served, peer_is_who_connected)
+         client_that_only_ended_its_side_gets_an_answer_that_is_ready,
+         cut_answer_is_reset_and_raises_nothing, client_may_be_cut_from_within_every_event,
+         head_that_comes_too_slowly_is_408, idle_connection_is_closed_in_silence,
+         body_that_stops_is_late, only_who_is_waited_for_can_be_late,
+         client_that_does_not_take_its_answer_is_gone, connections_beyond_the_limit_are_refused,
+         refusal_is_whole, connections_of_one_peer_are_limited,
+         accepting_rests_when_descriptors_are_out_and_goes_on,
+         draining_front_accepts_and_answers_with_close,
+         stopping_serves_what_is_queued_and_closes_what_is_idle,
+         answer_that_promised_to_go_on_is_closed_after_the_stop,
+         freeing_cuts_what_is_open_without_events, many_clients_at_once_are_served,
+         peer_is_who_connected)
