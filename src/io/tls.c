@@ -176,7 +176,7 @@ static bool expect_name(SSL *ssl, const char *name) {
         bool is_v4 = ip_is_v4(&ip);
         return X509_VERIFY_PARAM_set1_ip(param, is_v4 ? ip.bytes + 12 : ip.bytes, is_v4 ? 4 : 16) == 1;
     }
-    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
