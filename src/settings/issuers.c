@@ -79,11 +79,20 @@ static struct str below_project(struct reader *r, const struct settings *s, cons
     return arena_printf(r->arena, STR_FMT "%s", STR_ARG(base), path);
 }
 
-static bool check_url(struct reader *r, const struct branch *b, struct str url) {
-    if (url.n == 0 || str_starts(url, STR("https://")) || str_starts(url, STR("http://")))
-        return true;
-    reader_error(r, b, "expected a URL, http:// or https://");
-    return false;
+/* What stands in it may be a password: it is refused before the host, and never shown. */
+static bool check_url(struct reader *r, const struct branch *b, const char *key, struct str url) {
+    const struct branch *at = tree_member(b, key);
+    size_t query = str_index(url, '?');
+    struct origin origin;
+    const char *why;
+    bool is_good = url.n == 0 || unit_origin(str_first(url, query), &origin, r->arena, &why);
+    is_good = is_good && !str_starts(url, STR("unix:"));
+    for (size_t i = query; is_good && i < url.n; i++)
+        is_good = url.at[i] > ' ' && url.at[i] < 127 && url.at[i] != '#';
+    if (!is_good)
+        reader_error(r, at ? at : b,
+                     "expected http:// or https://, a host and a path, without user and fragment");
+    return is_good;
 }
 
 /* Where the keys come from: one of jwks_url, jwks_file, discovery; the project's own document when none is said. */
@@ -116,7 +125,8 @@ static bool find_source(struct reader *r, const struct branch *b, const struct s
     }
     if (n == 0 && (is_auto || s->supabase_url.n > 0))
         source->jwks_url = below_project(r, s, "/auth/v1/.well-known/jwks.json");
-    return check_url(r, b, source->jwks_url) && check_url(r, b, source->discovery_url);
+    return check_url(r, b, "jwks_url", source->jwks_url) &&
+           check_url(r, b, "issuer", source->discovery_url);
 }
 
 static bool read_issuer(struct reader *r, const struct branch *b, struct settings *s,

@@ -98,6 +98,9 @@ bool unit_origin(struct str url, struct origin *origin, struct arena *arena, con
            "fragment";
     if (!own.at)
         return false;
+    for (size_t i = 0; i < own.n; i++)
+        if ((unsigned char)own.at[i] < ' ' || own.at[i] == 127)
+            return false;
     if (str_starts(own, STR("unix:/"))) {
         origin->host = str_skip(own, 5);
         origin->host_header = STR("localhost");
