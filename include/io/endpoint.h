@@ -9,7 +9,8 @@ struct endpoint {
     socklen_t length;
 };
 
-/* "127.0.0.1:8080", "[::]:8080", ":8080" (all addresses), "unix:/path". False when malformed or a name. */
+/* "127.0.0.1:8080", "[::]:8080", ":8080" (all addresses), "unix:/path". False when malformed or
+ * a name. */
 bool endpoint_parse(struct str text, struct endpoint *endpoint) MUST_USE;
 void endpoint_of_ip(const struct ip *ip, uint16_t port, struct endpoint *endpoint);
 /* False when the path is empty, holds a NUL or is too long for a socket address. */
@@ -21,7 +22,7 @@ bool endpoint_ip(const struct endpoint *endpoint, struct ip *ip, uint16_t *port)
 /* Text for the log; NUL-terminated. */
 void endpoint_text(const struct endpoint *endpoint, char out[128]);
 
-/* A non-blocking listening socket with SO_REUSEPORT, TCP_NODELAY (both internet; accepted sockets inherit the latter), SO_REUSEADDR,
- * CLOEXEC; [::] takes IPv4 too, and is 0.0.0.0 where the kernel has no IPv6. A unix socket's file is replaced when nobody
- * listens on it. -errno. */
+/* A non-blocking listening socket with SO_REUSEPORT, TCP_NODELAY (both internet; accepted
+ * sockets inherit the latter), SO_REUSEADDR, CLOEXEC; [::] takes IPv4 too, and is 0.0.0.0 where
+ * the kernel has no IPv6. A unix socket's file is replaced when nobody listens on it. -errno. */
 int endpoint_listen(const struct endpoint *endpoint, int backlog) MUST_USE;

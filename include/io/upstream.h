@@ -5,63 +5,85 @@
 #include "io/resolver.h"
 #include "settings/settings.h"
 
-/* The client side of HTTP/1.1: a pool of kept-alive connections per worker and origin. Bodies stream both ways with back-pressure.
+/* The client side of HTTP/1.1: a pool of kept-alive connections per worker and origin. Bodies
+ * stream both ways with back-pressure.
  *
- * Reuse: last in, first out; only after an answer that ended cleanly, with no bytes left over, on a connection that both sides
- * keep alive, looked at before reuse. A request is sent twice only when it is idempotent and has no body, the connection was a
- * reused one, and it closed before one byte of the answer came; then once, on a fresh connection. A request that may not be repeated takes a
- * connection that was idle for less than a second, or a fresh one.
+ * Reuse: last in, first out; only after an answer that ended cleanly, with no bytes left over,
+ * on a connection that both sides keep alive, looked at before reuse. A request is sent twice
+ * only when it is idempotent and has no body, the connection was a reused one, and it closed
+ * before one byte of the answer came; then once, on a fresh connection. A request that may not
+ * be repeated takes a connection that was idle for less than a second, or a fresh one.
  *
  * No function here raises an event synchronously: events come from the loop. */
 struct upstream_pool;
 struct upstream_call;
 
 struct upstream_limits {
-    uint32_t n_idle;    /* kept per origin; default 64 */
-    int64_t idle_ns;    /* kept for; default 30 s, less when the upstream's Keep-Alive says less */
-    uint32_t n_open;    /* per origin and worker; default 1,024; beyond it a call fails OVERLOADED */
+    uint32_t n_idle; /* kept per origin; default 64 */
+    int64_t idle_ns; /* kept for; default 30 s, less when the upstream's Keep-Alive says less */
+    /* Per origin and worker; default 1,024; beyond it a call fails OVERLOADED */
+    uint32_t n_open;
     struct head_limits head;
 };
-#define UPSTREAM_LIMITS_DEFAULT ((struct upstream_limits){64, 30 * NS_PER_S, 1024, HEAD_LIMITS_DEFAULT})
+#define UPSTREAM_LIMITS_DEFAULT \
+    ((struct upstream_limits){64, 30 * NS_PER_S, 1024, HEAD_LIMITS_DEFAULT})
 
+/* clang-format off */
 enum upstream_failure {
-    UPSTREAM_UNREACHABLE, /* no such name, refused, no route, connect deadline, TLS            502 */
-    UPSTREAM_BROKEN,      /* reset, closed early, malformed or too large an answer head         502 */
-    UPSTREAM_TIMEOUT,     /* no head within first_byte, or no byte of the body within idle      504 */
-    UPSTREAM_OVERLOADED,  /* n_open                                                             503 */
+    UPSTREAM_UNREACHABLE, /* no such name, refused, no route, connect deadline, TLS        502 */
+    UPSTREAM_BROKEN,      /* reset, closed early, malformed or too large an answer head     502 */
+    UPSTREAM_TIMEOUT,     /* no head within first_byte, or no byte of the body within idle  504 */
+    UPSTREAM_OVERLOADED,  /* n_open                                                         503 */
 };
+/* clang-format on */
 
 struct upstream_events {
-    void (*on_head)(void *owner, struct upstream_call *call);     /* upstream_head; 1xx were skipped */
-    void (*on_body)(void *owner, struct upstream_call *call);     /* after upstream_read_body said WAIT */
-    void (*on_writable)(void *owner, struct upstream_call *call); /* after upstream_write took less than given */
-    /* Before on_head: nothing of the answer can be used. The owner still calls upstream_finish. `reason` is a constant. */
-    void (*on_failed)(void *owner, struct upstream_call *call, enum upstream_failure failure, const char *reason);
+    /* Upstream_head; 1xx were skipped */
+    void (*on_head)(void *owner, struct upstream_call *call);
+    /* After upstream_read_body said WAIT */
+    void (*on_body)(void *owner, struct upstream_call *call);
+    /* After upstream_write took less than given */
+    void (*on_writable)(void *owner, struct upstream_call *call);
+    /* Before on_head: nothing of the answer can be used. The owner still calls upstream_finish.
+     * `reason` is a constant. */
+    void (*on_failed)(void *owner, struct upstream_call *call, enum upstream_failure failure,
+                      const char *reason);
 };
 
 struct upstream_request {
-    struct str head;        /* the whole head with its empty line; borrowed until upstream_finish (it may be sent twice) */
-    enum framing framing;   /* NONE, LENGTH or CHUNKED */
+    struct str head;      /* whole, with its empty line; borrowed until upstream_finish */
+    enum framing framing; /* NONE, LENGTH or CHUNKED */
     uint64_t body_bytes;
     bool is_idempotent;
     bool is_head_request;
     int64_t connect_ns, first_byte_ns, idle_ns; /* first_byte counts from the request's end */
 };
 
-struct upstream_pool *upstream_pool_new(struct loop *loop, struct resolver *resolver, struct tls_client *tls,
-                                        const struct upstream_limits *limits, const struct upstream_events *events) MUST_USE;
+struct upstream_pool *upstream_pool_new(struct loop *loop, struct resolver *resolver,
+                                        struct tls_client *tls,
+                                        const struct upstream_limits *limits,
+                                        const struct upstream_events *events) MUST_USE;
 void upstream_pool_free(struct upstream_pool *pool); /* takes NULL; no call may be open */
 
-/* NULL when memory is out. `origin` must outlive the pool's use of it (settings). */
-struct upstream_call *upstream_start(struct upstream_pool *pool, const struct origin *origin, const struct upstream_request *request,
-                                     void *owner) MUST_USE;
-size_t upstream_write(struct upstream_call *call, struct str data); /* request body; how much was taken */
-void upstream_end(struct upstream_call *call);                      /* of the request body; not for FRAMING_NONE */
+/* NULL when memory is out. `origin` is borrowed for the call: lines are kept by what it says. */
+struct upstream_call *upstream_start(struct upstream_pool *pool, const struct origin *origin,
+                                     const struct upstream_request *request, void *owner) MUST_USE;
+/* Request body; how much was taken */
+size_t upstream_write(struct upstream_call *call, struct str data);
+/* Of the request body; not for FRAMING_NONE */
+void upstream_end(struct upstream_call *call);
 
-const struct head *upstream_head(const struct upstream_call *call); /* after on_head, until upstream_finish */
-enum framing upstream_framing(const struct upstream_call *call);    /* of the answer to this request */
-uint64_t upstream_body_bytes(const struct upstream_call *call);     /* FRAMING_LENGTH */
-enum upstream_body { UPSTREAM_BODY_DATA, UPSTREAM_BODY_WAIT, UPSTREAM_BODY_END, UPSTREAM_BODY_BROKEN };
+/* After on_head, until upstream_finish */
+const struct head *upstream_head(const struct upstream_call *call);
+/* Of the answer to this request */
+enum framing upstream_framing(const struct upstream_call *call);
+uint64_t upstream_body_bytes(const struct upstream_call *call); /* FRAMING_LENGTH */
+enum upstream_body {
+    UPSTREAM_BODY_DATA,
+    UPSTREAM_BODY_WAIT,
+    UPSTREAM_BODY_END,
+    UPSTREAM_BODY_BROKEN
+};
 enum upstream_body upstream_read_body(struct upstream_call *call, struct str *data) MUST_USE;
 void upstream_consume_body(struct upstream_call *call, size_t n);
 const char *upstream_reason(const struct upstream_call *call); /* why the body broke; constant */

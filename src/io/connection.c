@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* A non-blocking byte stream over a socket that is registered once, edge-triggered.
  *
- * epoll(7): "For stream-oriented files (e.g., pipe, FIFO, stream socket), the condition that the read/write I/O space is
- * exhausted can also be detected by checking the amount of data read from / written to the target file descriptor." So a
- * short read or write spares the call that would say EAGAIN: what comes later is a new edge. Only once the peer has
- * left is there no further edge, and the owner reads on to the end. */
+ * epoll(7): "For stream-oriented files (e.g., pipe, FIFO, stream socket), the condition that the
+ * read/write I/O space is exhausted can also be detected by checking the amount of data read
+ * from / written to the target file descriptor." So a short read or write spares the call that
+ * would say EAGAIN: what comes later is a new edge. Only once the peer has left is there no
+ * further edge, and the owner reads on to the end. */
 #include "io/connection.h"
 #include <assert.h>
 #include <errno.h>
@@ -82,7 +83,8 @@ static void finish_connecting(struct connection *c, uint32_t ready) {
 
 static void note_readiness(struct connection *c, uint32_t ready) {
     bool has_ended = ready & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
-    bool readable = has_ended || (ready & EPOLLIN), writable = ready & (EPOLLOUT | EPOLLHUP | EPOLLERR);
+    bool readable = has_ended || (ready & EPOLLIN),
+         writable = ready & (EPOLLOUT | EPOLLHUP | EPOLLERR);
     c->peer_left |= has_ended;
     if (c->tls) {
         tls_stream_ready(c->tls, readable, writable, has_ended);
@@ -106,14 +108,17 @@ static void on_ready(struct watch *watch, uint32_t ready) {
     if (c->state == CONNECTION_HANDSHAKING || c->state == CONNECTION_OPEN)
         note_readiness(c, ready);
     /* EPOLLOUT comes along with every EPOLLIN; what changes nothing is not worth a call. */
-    if (c->state != state || c->can_read != could_read || c->can_write != could_write || c->peer_left != had_left)
+    if (c->state != state || c->can_read != could_read || c->can_write != could_write ||
+        c->peer_left != had_left)
         c->on_event(c);
 }
 
 /* ---- life */
 
-int connection_accept(struct connection *c, struct loop *loop, int fd, void (*on_event)(struct connection *)) {
-    *c = (struct connection){.loop = loop, .on_event = on_event, .state = CONNECTION_OPEN, .can_write = true};
+int connection_accept(struct connection *c, struct loop *loop, int fd,
+                      void (*on_event)(struct connection *)) {
+    *c = (struct connection){
+        .loop = loop, .on_event = on_event, .state = CONNECTION_OPEN, .can_write = true};
     int failure = loop_watch(loop, &c->watch, fd, on_ready);
     if (failure < 0) {
         close(fd);
@@ -122,9 +127,11 @@ int connection_accept(struct connection *c, struct loop *loop, int fd, void (*on
     return failure;
 }
 
-static int open_socket(struct connection *c, int fd, const struct endpoint *to, struct tls_client *tls, struct str server_name) {
+static int open_socket(struct connection *c, int fd, const struct endpoint *to,
+                       struct tls_client *tls, struct str server_name) {
     int on = 1;
-    if (to->address.ss_family != AF_UNIX && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
+    if (to->address.ss_family != AF_UNIX &&
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
         return -errno;
     if (tls) {
         c->tls = tls_stream_new(tls, fd, server_name);
@@ -132,12 +139,13 @@ static int open_socket(struct connection *c, int fd, const struct endpoint *to, 
             return -ENOMEM;
     }
     if (connect(fd, (const void *)&to->address, to->length) < 0 && errno != EINPROGRESS)
-        c->failure = -errno; /* a socket that is not connected raises EPOLLHUP: that is when the owner hears of it */
+        c->failure = -errno; /* the owner hears of it with EPOLLHUP, which such a socket raises */
     return loop_watch(c->loop, &c->watch, fd, on_ready);
 }
 
-int connection_connect(struct connection *c, struct loop *loop, const struct endpoint *to, struct tls_client *tls,
-                       struct str server_name, void (*on_event)(struct connection *)) {
+int connection_connect(struct connection *c, struct loop *loop, const struct endpoint *to,
+                       struct tls_client *tls, struct str server_name,
+                       void (*on_event)(struct connection *)) {
     *c = (struct connection){.loop = loop, .on_event = on_event};
     int fd = socket(to->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
@@ -221,7 +229,8 @@ static size_t length_of(const struct iovec *pieces, int n) {
 
 static ssize_t send_pieces(int fd, const struct iovec *pieces, int n) {
     struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = (size_t)n};
-    ssize_t sent = n == 1 ? send(fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL) : sendmsg(fd, &message, MSG_NOSIGNAL);
+    ssize_t sent = n == 1 ? send(fd, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
+                          : sendmsg(fd, &message, MSG_NOSIGNAL);
     return sent < 0 ? -errno : sent;
 }
 
@@ -231,7 +240,8 @@ ssize_t connection_write(struct connection *c, const struct iovec *pieces, int n
         return c->failure;
     size_t length = length_of(pieces, n);
     assert(length > 0);
-    ssize_t sent = c->tls ? tls_stream_write(c->tls, pieces, n) : send_pieces(c->watch.fd, pieces, n);
+    ssize_t sent =
+        c->tls ? tls_stream_write(c->tls, pieces, n) : send_pieces(c->watch.fd, pieces, n);
     if (sent < 0 || (size_t)sent < length)
         c->can_write = false;
     /* Not FAILED: what the peer said before it left (an early answer) can still be read. */

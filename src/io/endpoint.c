@@ -11,9 +11,15 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static const struct sockaddr_in *as_v4(const struct endpoint *e) { return (const void *)&e->address; }
-static const struct sockaddr_in6 *as_v6(const struct endpoint *e) { return (const void *)&e->address; }
-static const struct sockaddr_un *as_unix(const struct endpoint *e) { return (const void *)&e->address; }
+static const struct sockaddr_in *as_v4(const struct endpoint *e) {
+    return (const void *)&e->address;
+}
+static const struct sockaddr_in6 *as_v6(const struct endpoint *e) {
+    return (const void *)&e->address;
+}
+static const struct sockaddr_un *as_unix(const struct endpoint *e) {
+    return (const void *)&e->address;
+}
 
 bool endpoint_unix(struct str path, struct endpoint *endpoint) {
     struct sockaddr_un *address = (void *)&endpoint->address;
@@ -122,7 +128,8 @@ static void remove_stale(const struct endpoint *endpoint) {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return;
-    if (connect(fd, (const void *)&endpoint->address, endpoint->length) < 0 && errno == ECONNREFUSED)
+    if (connect(fd, (const void *)&endpoint->address, endpoint->length) < 0 &&
+        errno == ECONNREFUSED)
         unlink(path);
     close(fd);
 }
@@ -136,7 +143,8 @@ static int open_listener(int fd, const struct endpoint *endpoint, int backlog) {
 }
 
 static bool is_any_v6(const struct endpoint *endpoint) {
-    return endpoint->address.ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&as_v6(endpoint)->sin6_addr);
+    return endpoint->address.ss_family == AF_INET6 &&
+           IN6_IS_ADDR_UNSPECIFIED(&as_v6(endpoint)->sin6_addr);
 }
 
 int endpoint_listen(const struct endpoint *endpoint, int backlog) {

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Lines to upstreams, kept alive. An idle line stays registered with the loop: an upstream that closes it, or speaks out of turn,
- * is an event, and the line goes before anybody takes it. What the loop has not told yet is looked at when a line is taken. */
+/* Lines to upstreams, kept alive. An idle line stays registered with the loop: an upstream that
+ * closes it, or speaks out of turn, is an event, and the line goes before anybody takes it. What
+ * the loop has not told yet is looked at when a line is taken. */
 #include "lines.h"
 #include <assert.h>
 #include <stdlib.h>
 
-#define FRESH_NS NS_PER_S              /* idle for less: good for requests that may not be repeated */
-#define NO_LOOK_NS (10 * NS_PER_MS)    /* idle for less: a repeatable request takes it without a look */
+#define FRESH_NS NS_PER_S /* idle for less: good for requests that may not be repeated */
+#define NO_LOOK_NS \
+    (10 * NS_PER_MS) /* idle for less: a repeatable request takes it without a look */
 
 void lines_init(struct lines *lines, struct loop *loop, uint32_t n_idle_max, int64_t idle_ns) {
     *lines = (struct lines){.loop = loop, .n_idle_max = n_idle_max, .idle_ns = idle_ns};
@@ -15,7 +17,8 @@ void lines_init(struct lines *lines, struct loop *loop, uint32_t n_idle_max, int
 /* ---- sites */
 
 static bool leads_there(const struct site *site, const struct origin *origin) {
-    return site->port == origin->port && site->is_tls == origin->is_tls && str_eq(site->host, origin->host);
+    return site->port == origin->port && site->is_tls == origin->is_tls &&
+           str_eq(site->host, origin->host);
 }
 
 struct site *site_hold(struct lines *lines, const struct origin *origin) {
@@ -57,20 +60,26 @@ void site_release(struct site *site) {
 
 /* ---- idle lines */
 
-static void leave_idle(struct line *line) {
-    struct site *site = line->site;
-    assert(!line->user && site->n_idle > 0);
-    *(line->newer ? &line->newer->older : &site->newest) = line->older;
-    *(line->older ? &line->older->newer : &site->oldest) = line->newer;
+static void leave_idle(struct site *site, struct line *line) {
+    assert(line->site == site && !line->user && site->n_idle > 0);
+    assert((line->newer == NULL) == (site->newest == line));
+    assert((line->older == NULL) == (site->oldest == line));
+    if (line->newer)
+        line->newer->older = line->older;
+    else
+        site->newest = line->older;
+    if (line->older)
+        line->older->newer = line->newer;
+    else
+        site->oldest = line->newer;
     line->newer = line->older = NULL;
     loop_timer_clear(site->lines->loop, &line->timer);
     site->n_idle--;
     site->lines->n_idle--;
 }
 
-static void discard(struct line *line) {
-    struct site *site = line->site;
-    leave_idle(line);
+static void discard(struct site *site, struct line *line) {
+    leave_idle(site, line);
     line_drop(line, false);
     free_unused(site);
 }
@@ -78,15 +87,19 @@ static void discard(struct line *line) {
 static void on_idle_event(struct connection *connection) {
     struct line *line = CONTAINER_OF(connection, struct line, channel.connection);
     if (!connection_is_quiet(connection)) /* TLS has things to say that are no data */
-        discard(line);
+        discard(line->site, line);
 }
 
-static void on_idle_timer(struct timer *timer) { discard(CONTAINER_OF(timer, struct line, timer)); }
+static void on_idle_timer(struct timer *timer) {
+    struct line *line = CONTAINER_OF(timer, struct line, timer);
+    discard(line->site, line);
+}
 
 static bool is_good(struct line *line, int64_t idle_ns, bool may_repeat) {
     const struct connection *connection = &line->channel.connection;
     if (may_repeat && idle_ns < NO_LOOK_NS)
-        return connection->state == CONNECTION_OPEN && !connection->peer_left && !connection->can_read;
+        return connection->state == CONNECTION_OPEN && !connection->peer_left &&
+               !connection->can_read;
     return connection_is_quiet(&line->channel.connection);
 }
 
@@ -98,10 +111,10 @@ struct line *line_take(struct site *site, bool may_repeat) {
         if (!may_repeat && idle_ns >= FRESH_NS)
             return NULL; /* and all the others are older */
         if (is_good(line, idle_ns, may_repeat)) {
-            leave_idle(line);
+            leave_idle(site, line);
             return line;
         }
-        discard(line);
+        discard(site, line);
     }
     return NULL;
 }
@@ -116,7 +129,7 @@ void line_keep(struct line *line, int64_t keep_ns) {
         return;
     }
     if (site->n_idle >= lines->n_idle_max)
-        discard(site->oldest);
+        discard(site, site->oldest);
     buffer_release(&line->channel.in);
     buffer_release(&line->channel.out);
     line->user = NULL;
@@ -153,9 +166,10 @@ void lines_fini(struct lines *lines) {
     for (struct site *site = lines->sites, *next; site; site = next) {
         next = site->next;
         assert(site->n_held == 0);
-        while (site->n_idle > 1)
-            discard(site->oldest);
-        discard(site->newest); /* and the site with it */
+        site->n_held++; /* stays until its last line is gone */
+        while (site->newest)
+            discard(site, site->newest);
+        site_release(site);
     }
-    assert(lines->n_idle == 0 && lines->sites == NULL);
+    assert(lines->n_idle == 0);
 }

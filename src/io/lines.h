@@ -3,11 +3,13 @@
 #include "io/channel.h"
 #include "settings/settings.h"
 
-/* The connections of one worker to its upstreams, by where they lead: those in use, and those kept alive for the next call (last
- * in, first out: the newest is the least likely to have been closed meanwhile, and the others get old and go). Knows nothing
- * of HTTP calls; io/upstream puts them on lines. */
+/* The connections of one worker to its upstreams, by where they lead: those in use, and those
+ * kept alive for the next call (last in, first out: the newest is the least likely to have been
+ * closed meanwhile, and the others get old and go). Knows nothing of HTTP calls; io/upstream
+ * puts them on lines. */
 
-/* Where lines lead. Lives while it is held or has idle lines; compared by content, so that pools outlive a reload of settings. */
+/* Where lines lead. Lives while it is held or has idle lines; compared by content, so that pools
+ * outlive a reload of settings. */
 struct site {
     struct site *next;
     struct lines *lines;
@@ -39,10 +41,12 @@ struct lines {
 void lines_init(struct lines *lines, struct loop *loop, uint32_t n_idle_max, int64_t idle_ns);
 void lines_fini(struct lines *lines); /* closes the idle ones; no site may be held */
 
-struct site *site_hold(struct lines *lines, const struct origin *origin) MUST_USE; /* NULL when memory is out */
+/* NULL when memory is out */
+struct site *site_hold(struct lines *lines, const struct origin *origin) MUST_USE;
 void site_release(struct site *site);
 
-/* An idle line that still looks good, or NULL. Whoever may not send a request twice gets one that was idle for less than a second. */
+/* An idle line that still looks good, or NULL. Whoever may not send a request twice gets one
+ * that was idle for less than a second. */
 struct line *line_take(struct site *site, bool may_repeat) MUST_USE;
 /* A line that is not connected yet. NULL when memory is out. */
 struct line *line_new(struct site *site) MUST_USE;

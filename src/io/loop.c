@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* One thread's event loop.
  *
- * Descriptors are registered once, edge-triggered, for everything: a request costs no epoll_ctl. A batch of events may
- * name a watch that an earlier event of the same batch let go, so loop_unwatch strikes it out of the batch.
+ * Descriptors are registered once, edge-triggered, for everything: a request costs no epoll_ctl.
+ * A batch of events may name a watch that an earlier event of the same batch let go, so
+ * loop_unwatch strikes it out of the batch.
  *
- * The mailbox's eventfd is edge-triggered too and never read: each write is a new edge, and its counter does not overflow
- * in a lifetime. Only the post that finds the box empty writes. */
+ * The mailbox's eventfd is edge-triggered too and never read: each write is a new edge, and its
+ * counter does not overflow in a lifetime. Only the post that finds the box empty writes. */
 #include "io/loop.h"
 #include <assert.h>
 #include <errno.h>
@@ -96,11 +97,13 @@ static int watch_for(struct loop *loop, struct watch *watch, int fd, uint32_t ev
     return 0;
 }
 
-int loop_watch(struct loop *loop, struct watch *watch, int fd, void (*on_ready)(struct watch *, uint32_t)) {
+int loop_watch(struct loop *loop, struct watch *watch, int fd,
+               void (*on_ready)(struct watch *, uint32_t)) {
     return watch_for(loop, watch, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_ready);
 }
 
-int loop_watch_level(struct loop *loop, struct watch *watch, int fd, void (*on_ready)(struct watch *, uint32_t)) {
+int loop_watch_level(struct loop *loop, struct watch *watch, int fd,
+                     void (*on_ready)(struct watch *, uint32_t)) {
     return watch_for(loop, watch, fd, EPOLLIN, on_ready);
 }
 
@@ -108,7 +111,8 @@ void loop_unwatch(struct loop *loop, struct watch *watch) {
     if (!watch->is_watched)
         return;
     int removed = epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
-    assert(removed == 0); /* else the descriptor was closed first, and may already be somebody else's */
+    /* Else the descriptor was closed first, and may already be somebody else's */
+    assert(removed == 0);
     (void)removed;
     watch->is_watched = false;
     assert(loop->n_watched > 0);
@@ -120,7 +124,8 @@ void loop_unwatch(struct loop *loop, struct watch *watch) {
 
 /* ---- timers */
 
-void loop_timer_set(struct loop *loop, struct timer *timer, int64_t due_mono_ns, void (*on_due)(struct timer *)) {
+void loop_timer_set(struct loop *loop, struct timer *timer, int64_t due_mono_ns,
+                    void (*on_due)(struct timer *)) {
     wheel_set(&loop->wheel, timer, due_mono_ns, on_due);
 }
 
@@ -150,7 +155,8 @@ void loop_defer_cancel(struct loop *loop, struct deferred *deferred) {
 
 static bool has_deferred(const struct loop *loop) { return loop->deferred.next != &loop->deferred; }
 
-/* What is deferred meanwhile waits for the next turn, so that two who defer each other starve nobody. */
+/* What is deferred meanwhile waits for the next turn, so that two who defer each other starve
+ * nobody. */
 static void call_deferred(struct loop *loop) {
     if (!has_deferred(loop))
         return;
@@ -240,7 +246,8 @@ void loop_run(struct loop *loop) {
 }
 
 void loop_stop(struct loop *loop) {
-    /* Inside the lock, for which loop_free waits: the loop may end and be freed as soon as it sees the flag. */
+    /* Inside the lock, for which loop_free waits: the loop may end and be freed as soon as it
+     * sees the flag. */
     pthread_mutex_lock(&loop->mail_lock);
     atomic_store(&loop->is_stopped, true);
     eventfd_write(loop->mail_fd, 1);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Names to addresses, off the loops. A question stays in one list until its answer was delivered:
+/* Names to addresses, off the loops. A question stays in one list until its answer was
+ * delivered:
  *
- *   resolver_ask --> waiting --(thread: getaddrinfo)--> posted --(mail)--> on_done, on the loop's thread
- *        `------------- known already --------------------^
+ *   resolver_ask --> waiting --(thread: getaddrinfo)--> posted --(mail)--> on_done
+ *        `------------- known already --------------------^                (loop's thread)
  *
- * The thread holds no question while it is away in getaddrinfo, only the name; when it is back, all who wait for this
- * name are answered. So a question can be cancelled at any time, and a name is asked for once however many wait. */
+ * The thread holds no question while it is away in getaddrinfo, only the name; when it is back,
+ * all who wait for this name are answered. So a question can be cancelled at any time, and a
+ * name is asked for once however many wait. */
 #include "io/resolver.h"
 #include <assert.h>
 #include <errno.h>
@@ -15,10 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOST_BYTES 254 /* a host name's 253 and a NUL */
-#define KEEP_NS (30 * NS_PER_S)
+#define HOST_BYTES      254 /* a host name's 253 and a NUL */
+#define KEEP_NS         (30 * NS_PER_S)
 #define KEEP_FAILURE_NS (1 * NS_PER_S)
-#define ANSWERS 64 /* names whose answers are kept; they come from the settings */
+#define ANSWERS         64 /* names whose answers are kept; they come from the settings */
 
 struct question {
     struct question *next, *previous;
@@ -61,7 +63,8 @@ static const struct resolved *known(struct resolver *resolver, const char *host,
     return answer && answer->dies_ns > now_ns ? &answer->resolved : NULL;
 }
 
-static const struct resolved *keep(struct resolver *resolver, const char *host, const struct resolved *resolved) {
+static const struct resolved *keep(struct resolver *resolver, const char *host,
+                                   const struct resolved *resolved) {
     struct answer *answer = find_answer(resolver, host);
     int64_t now_ns = clock_now().mono_ns;
     if (!answer) {
@@ -71,7 +74,8 @@ static const struct resolved *keep(struct resolver *resolver, const char *host, 
         memcpy(answer->host, host, strlen(host) + 1);
     }
     answer->dies_ns = now_ns + (resolved->failure ? KEEP_FAILURE_NS : KEEP_NS);
-    /* A name service that is away says nothing about the name: the addresses of old are better than none. */
+    /* A name service that is away says nothing about the name: the addresses of old are better
+     * than none. */
     if (resolved->failure != -EAGAIN || answer->resolved.n == 0)
         answer->resolved = *resolved;
     return &answer->resolved;
@@ -146,7 +150,8 @@ static struct resolved ask_system(const char *host) {
     int status = getaddrinfo(host, NULL, &hints, &list);
     if (status != 0)
         return (struct resolved){.failure = failure_of(status)};
-    for (const struct addrinfo *each = list; each && resolved.n < RESOLVER_ENDPOINTS_MAX; each = each->ai_next) {
+    for (const struct addrinfo *each = list; each && resolved.n < RESOLVER_ENDPOINTS_MAX;
+         each = each->ai_next) {
         struct endpoint *endpoint = &resolved.list[resolved.n];
         if (each->ai_family != AF_INET && each->ai_family != AF_INET6)
             continue;
@@ -167,9 +172,11 @@ static struct question *first_waiting(struct resolver *resolver) {
     return question;
 }
 
-static void answer_all(struct resolver *resolver, const char *host, const struct resolved *resolved) {
+static void answer_all(struct resolver *resolver, const char *host,
+                       const struct resolved *resolved) {
     for (struct question *question = resolver->first; question; question = question->next)
-        if (!question->is_posted && strcmp(question->host, host) == 0 && post(question, resolved) < 0)
+        if (!question->is_posted && strcmp(question->host, host) == 0 &&
+            post(question, resolved) < 0)
             return; /* no memory: they stay waiting, and the thread comes by again */
 }
 
@@ -235,8 +242,9 @@ void resolver_free(struct resolver *resolver) {
     resolver->is_stopped = true;
     bool is_away = resolver->is_away;
     pthread_t thread = resolver->thread;
+    /* Getaddrinfo can take many seconds, and nobody should wait for it in order to end. */
     if (is_away)
-        pthread_detach(thread); /* getaddrinfo can take many seconds, and nobody should wait for it in order to end */
+        pthread_detach(thread);
     pthread_cond_signal(&resolver->asked);
     pthread_mutex_unlock(&resolver->lock);
     if (is_away)
@@ -247,7 +255,8 @@ void resolver_free(struct resolver *resolver) {
 
 /* ---- asking */
 
-static struct question *new_question(struct resolver *resolver, struct loop *loop, struct str host, uint16_t port) {
+static struct question *new_question(struct resolver *resolver, struct loop *loop, struct str host,
+                                     uint16_t port) {
     struct question *question = calloc(1, sizeof(*question));
     if (!question)
         return NULL;
@@ -272,7 +281,8 @@ static bool is_plain(struct str host, struct resolved *resolved) {
     return true;
 }
 
-int resolver_ask(struct resolver *resolver, struct loop *loop, struct lookup *lookup, struct str host, uint16_t port,
+int resolver_ask(struct resolver *resolver, struct loop *loop, struct lookup *lookup,
+                 struct str host, uint16_t port,
                  void (*on_done)(struct lookup *, const struct resolved *)) {
     assert(lookup->pending == NULL);
     assert(on_done != NULL);
@@ -282,7 +292,8 @@ int resolver_ask(struct resolver *resolver, struct loop *loop, struct lookup *lo
     if (!question)
         return -ENOMEM;
     pthread_mutex_lock(&resolver->lock);
-    const struct resolved *answer = is_answered ? &plain : known(resolver, question->host, loop_now(loop)->mono_ns);
+    const struct resolved *answer =
+        is_answered ? &plain : known(resolver, question->host, loop_now(loop)->mono_ns);
     int failure = answer ? post(question, answer) : 0;
     if (failure == 0) {
         enlist(resolver, question);

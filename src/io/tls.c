@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* TLS over a non-blocking socket: OpenSSL with a BIO of our own below it. The BIO sends without SIGPIPE, and remembers
- * that the socket is empty or full, so that OpenSSL's second look at each record costs no system call. */
+/* TLS over a non-blocking socket: OpenSSL with a BIO of our own below it. The BIO sends without
+ * SIGPIPE, and remembers that the socket is empty or full, so that OpenSSL's second look at each
+ * record costs no system call. */
 #include "io/tls.h"
 #include "base/cidr.h"
 #include <assert.h>
@@ -13,7 +14,7 @@
 #include <sys/socket.h>
 
 #define NAME_MAX_BYTES 253 /* of a host name, RFC 1035 */
-#define SESSIONS 32        /* server names whose newest session is kept */
+#define SESSIONS       32  /* server names whose newest session is kept */
 
 struct session {
     char *name;
@@ -31,7 +32,8 @@ struct tls_stream {
     SSL *ssl;
     struct tls_client *client;
     int fd;
-    bool can_read, can_write; /* the socket; has_ended: a short read is no longer a sign that it is empty */
+    /* The socket; has_ended: a short read is no longer a sign that it is empty */
+    bool can_read, can_write;
     bool has_ended, at_end;
     int failure; /* of the socket, negative errno */
     char name[];
@@ -131,12 +133,14 @@ static bool set_up(struct tls_client *tls) {
     SSL_CTX *ctx = tls->ctx;
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                              SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, on_new_session);
     return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
-           SSL_CTX_set_alpn_protos(ctx, alpn, sizeof(alpn) - 1) == 0 && SSL_CTX_set_default_verify_paths(ctx) == 1;
+           SSL_CTX_set_alpn_protos(ctx, alpn, sizeof(alpn) - 1) == 0 &&
+           SSL_CTX_set_default_verify_paths(ctx) == 1;
 }
 
 struct tls_client *tls_client_new(char why[160]) {
@@ -174,9 +178,11 @@ static bool expect_name(SSL *ssl, const char *name) {
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
     if (ip_parse(str_of(name), &ip)) {
         bool is_v4 = ip_is_v4(&ip);
-        return X509_VERIFY_PARAM_set1_ip(param, is_v4 ? ip.bytes + 12 : ip.bytes, is_v4 ? 4 : 16) == 1;
+        return X509_VERIFY_PARAM_set1_ip(param, is_v4 ? ip.bytes + 12 : ip.bytes, is_v4 ? 4 : 16) ==
+               1;
     }
-    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    SSL_set_hostflags(ssl,
+                      X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
@@ -193,14 +199,16 @@ static bool start_stream(struct tls_stream *stream) {
     SSL_set_app_data(stream->ssl, stream);
     SSL_set_connect_state(stream->ssl);
     const struct session *session = find_session(stream->client, stream->name);
-    return expect_name(stream->ssl, stream->name) && (!session || SSL_set_session(stream->ssl, session->newest) == 1);
+    return expect_name(stream->ssl, stream->name) &&
+           (!session || SSL_set_session(stream->ssl, session->newest) == 1);
 }
 
 struct tls_stream *tls_stream_new(struct tls_client *tls, int fd, struct str server_name) {
     /* The dot of an absolute name is not part of what a certificate says. */
     if (str_ends(server_name, STR(".")))
         server_name.n--;
-    if (server_name.n == 0 || server_name.n > NAME_MAX_BYTES || memchr(server_name.at, 0, server_name.n))
+    if (server_name.n == 0 || server_name.n > NAME_MAX_BYTES ||
+        memchr(server_name.at, 0, server_name.n))
         return NULL;
     struct tls_stream *stream = calloc(1, sizeof(*stream) + server_name.n + 1);
     if (!stream)
@@ -223,7 +231,9 @@ void tls_stream_free(struct tls_stream *stream) {
     free(stream);
 }
 
-bool tls_stream_was_resumed(const struct tls_stream *stream) { return SSL_session_reused(stream->ssl) == 1; }
+bool tls_stream_was_resumed(const struct tls_stream *stream) {
+    return SSL_session_reused(stream->ssl) == 1;
+}
 
 void tls_stream_ready(struct tls_stream *stream, bool readable, bool writable, bool has_ended) {
     stream->can_read |= readable;
@@ -233,7 +243,8 @@ void tls_stream_ready(struct tls_stream *stream, bool readable, bool writable, b
 
 /* ---- bytes */
 
-/* What an OpenSSL call that did not succeed means: -EAGAIN, 0 for the peer's close_notify, or how it broke. */
+/* What an OpenSSL call that did not succeed means: -EAGAIN, 0 for the peer's close_notify, or
+ * how it broke. */
 static int outcome_of(struct tls_stream *stream, int result) {
     int error = SSL_get_error(stream->ssl, result);
     if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
@@ -243,20 +254,22 @@ static int outcome_of(struct tls_stream *stream, int result) {
     return error == SSL_ERROR_SYSCALL && stream->failure ? stream->failure : -EPROTO;
 }
 
+#define UNVERIFIED "certificate verify failed: "
+
 /* clang-format off */
 static const struct { long code; const char *text; } verify_texts[] = {
-    {X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,        "certificate verify failed: self-signed certificate"},
-    {X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,          "certificate verify failed: self-signed certificate in the chain"},
-    {X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,  "certificate verify failed: issuer not among the trusted ones"},
-    {X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,          "certificate verify failed: issuer not among the trusted ones"},
-    {X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,    "certificate verify failed: issuer not among the trusted ones"},
-    {X509_V_ERR_CERT_HAS_EXPIRED,                   "certificate verify failed: certificate has expired"},
-    {X509_V_ERR_CERT_NOT_YET_VALID,                 "certificate verify failed: certificate is not yet valid"},
-    {X509_V_ERR_HOSTNAME_MISMATCH,                  "certificate verify failed: it is for another host name"},
-    {X509_V_ERR_IP_ADDRESS_MISMATCH,                "certificate verify failed: it is for another address"},
-    {X509_V_ERR_INVALID_PURPOSE,                    "certificate verify failed: it is not for servers"},
-    {X509_V_ERR_CERT_SIGNATURE_FAILURE,             "certificate verify failed: bad signature"},
-    {X509_V_ERR_CERT_REVOKED,                       "certificate verify failed: certificate is revoked"},
+    {X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,         UNVERIFIED "self-signed certificate"},
+    {X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,           UNVERIFIED "self-signed in the chain"},
+    {X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,   UNVERIFIED "issuer not trusted"},
+    {X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,           UNVERIFIED "issuer not trusted"},
+    {X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,     UNVERIFIED "issuer not trusted"},
+    {X509_V_ERR_CERT_HAS_EXPIRED,                    UNVERIFIED "certificate has expired"},
+    {X509_V_ERR_CERT_NOT_YET_VALID,                  UNVERIFIED "certificate is not yet valid"},
+    {X509_V_ERR_HOSTNAME_MISMATCH,                   UNVERIFIED "it is for another host name"},
+    {X509_V_ERR_IP_ADDRESS_MISMATCH,                 UNVERIFIED "it is for another address"},
+    {X509_V_ERR_INVALID_PURPOSE,                     UNVERIFIED "it is not for servers"},
+    {X509_V_ERR_CERT_SIGNATURE_FAILURE,              UNVERIFIED "bad signature"},
+    {X509_V_ERR_CERT_REVOKED,                        UNVERIFIED "certificate is revoked"},
 };
 /* clang-format on */
 
@@ -281,7 +294,9 @@ int tls_stream_handshake(struct tls_stream *stream, const char **why) {
         return -EKEYREJECTED;
     }
     const char *reason = ERR_reason_error_string(ERR_peek_error()); /* lives as long as OpenSSL */
-    *why = stream->at_end ? "closed during the TLS handshake" : reason ? reason : "TLS handshake failed";
+    *why = stream->at_end ? "closed during the TLS handshake"
+           : reason       ? reason
+                          : "TLS handshake failed";
     return failure ? failure : -EPROTO;
 }
 
@@ -298,7 +313,8 @@ static size_t write_piece(struct tls_stream *stream, const struct iovec *piece, 
     while (total < piece->iov_len) {
         size_t done = 0;
         ERR_clear_error();
-        int result = SSL_write_ex(stream->ssl, (const char *)piece->iov_base + total, piece->iov_len - total, &done);
+        int result = SSL_write_ex(stream->ssl, (const char *)piece->iov_base + total,
+                                  piece->iov_len - total, &done);
         if (result != 1) {
             int outcome = outcome_of(stream, result);
             *failure = outcome ? outcome : -EPIPE;

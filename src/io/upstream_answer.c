@@ -5,10 +5,12 @@
 
 #define INTERIM_MAX 16 /* 1xx answers before the real one */
 
-/* RFC 9112 9.3.1: "a client MAY [...] automatically retry [...] an idempotent request method" whose connection closed before
- * an answer. That is told from an upstream that dies of the request by the line: only one that was kept may be stale. */
+/* RFC 9112 9.3.1: "a client MAY [...] automatically retry [...] an idempotent request method"
+ * whose connection closed before an answer. That is told from an upstream that dies of the
+ * request by the line: only one that was kept may be stale. */
 static bool may_try_again(const struct upstream_call *call) {
-    return call->timing.reused && call->request.is_idempotent && call->request.framing == FRAMING_NONE &&
+    return call->timing.reused && call->request.is_idempotent &&
+           call->request.framing == FRAMING_NONE &&
            call->line->channel.n_read == call->n_read_before;
 }
 
@@ -28,9 +30,12 @@ static void end_without_head(struct upstream_call *call) {
     if (may_try_again(call))
         try_again(call);
     else if (ch->broken)
-        call_fail(call, UPSTREAM_BROKEN, has_begun ? "connection broken within the answer's head" : "connection broken before an answer");
+        call_fail(call, UPSTREAM_BROKEN,
+                  has_begun ? "connection broken within the answer's head"
+                            : "connection broken before an answer");
     else
-        call_fail(call, UPSTREAM_BROKEN, has_begun ? "closed within the answer's head" : "closed before an answer");
+        call_fail(call, UPSTREAM_BROKEN,
+                  has_begun ? "closed within the answer's head" : "closed before an answer");
 }
 
 static void skip_interim(struct upstream_call *call) {
@@ -47,7 +52,8 @@ static void skip_interim(struct upstream_call *call) {
 /* Copied, so that the body can be consumed from where it stood. */
 static void take_head(struct upstream_call *call) {
     struct channel *ch = &call->line->channel;
-    if (buffer_append(&call->head_bytes, str_first(buffer_bytes(&ch->in), call->head.head_bytes)) < 0) {
+    if (buffer_append(&call->head_bytes, str_first(buffer_bytes(&ch->in), call->head.head_bytes)) <
+        0) {
         call_fail(call, UPSTREAM_BROKEN, "out of memory");
         return;
     }
@@ -55,7 +61,8 @@ static void take_head(struct upstream_call *call) {
     assert(again == HEAD_DONE);
     (void)again;
     buffer_consume(&ch->in, call->head.head_bytes);
-    channel_start_reading(ch, head_answer_framing(&call->head, call->request.is_head_request), call->head.body_bytes);
+    channel_start_reading(ch, head_answer_framing(&call->head, call->request.is_head_request),
+                          call->head.body_bytes);
     call_stop_timers(call);
     call->state = CALL_ANSWERED;
     call->timing.head_ns = call_now_ns(call);

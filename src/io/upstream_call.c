@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* One call to an upstream, from upstream_start to upstream_finish:
  *
- *   RESOLVING -> CONNECTING -> WAITING -> ANSWERED        any but the last may go to FAILED; WAITING goes back to
- *        `------- a kept line -----^                      RESOLVING, once, when a kept line turns out to be dead
+ *   RESOLVING -> CONNECTING -> WAITING -> ANSWERED
+ *        `------- a kept line -----^
  *
- * Sending the request's body runs beside it, for an upstream may answer before it has read everything. All that the owner
- * hears comes from call_advance, which the loop calls: on the line's events, on deadlines, and deferred. One event at a time,
- * for the owner may finish the call in any of them. */
+ * Any but the last may go to FAILED; WAITING goes back to RESOLVING, once, when a kept line turns
+ * out to be dead.
+ *
+ * Sending the request's body runs beside it, for an upstream may answer before it has read
+ * everything. All that the owner hears comes from call_advance, which the loop calls: on the
+ * line's events, on deadlines, and deferred. One event at a time, for the owner may finish the
+ * call in any of them. */
 #include "upstream_call.h"
 #include <assert.h>
 #include <errno.h>
@@ -50,6 +54,7 @@ void call_break(struct upstream_call *call, const char *reason) {
 static bool has_body_news(const struct upstream_call *call) {
     if (!call->wants_body)
         return false;
+    assert(call->state == CALL_ANSWERED && call->line);
     const struct channel *ch = &call->line->channel;
     return call->reason || ch->connection.can_read || ch->in_ended || ch->broken;
 }
@@ -57,6 +62,7 @@ static bool has_body_news(const struct upstream_call *call) {
 static bool has_room(const struct upstream_call *call) {
     if (!call->wants_write || call->state < CALL_WAITING)
         return false;
+    assert(call->state != CALL_FAILED && call->line);
     return call->cannot_send || buffer_length(&call->line->channel.out) <= CHANNEL_OUT_BYTES / 2;
 }
 
@@ -90,18 +96,25 @@ void call_advance(struct upstream_call *call) {
     raise_one(call);
 }
 
-static void advance_deferred(struct deferred *deferred) { call_advance(CONTAINER_OF(deferred, struct upstream_call, deferred)); }
+static void advance_deferred(struct deferred *deferred) {
+    call_advance(CONTAINER_OF(deferred, struct upstream_call, deferred));
+}
 
-void call_advance_later(struct upstream_call *call) { loop_defer(call->pool->loop, &call->deferred, advance_deferred); }
+void call_advance_later(struct upstream_call *call) {
+    loop_defer(call->pool->loop, &call->deferred, advance_deferred);
+}
 
 /* ---- the pool */
 
-struct upstream_pool *upstream_pool_new(struct loop *loop, struct resolver *resolver, struct tls_client *tls,
-                                        const struct upstream_limits *limits, const struct upstream_events *events) {
+struct upstream_pool *upstream_pool_new(struct loop *loop, struct resolver *resolver,
+                                        struct tls_client *tls,
+                                        const struct upstream_limits *limits,
+                                        const struct upstream_events *events) {
     struct upstream_pool *pool = calloc(1, sizeof(*pool));
     if (!pool)
         return NULL;
-    *pool = (struct upstream_pool){.loop = loop, .resolver = resolver, .tls = tls, .limits = *limits, .events = *events};
+    *pool = (struct upstream_pool){
+        .loop = loop, .resolver = resolver, .tls = tls, .limits = *limits, .events = *events};
     lines_init(&pool->lines, loop, limits->n_idle, limits->idle_ns);
     return pool;
 }
@@ -122,8 +135,8 @@ struct upstream_stats upstream_pool_stats(const struct upstream_pool *pool) {
 
 /* ---- a call's start and its end */
 
-struct upstream_call *upstream_start(struct upstream_pool *pool, const struct origin *origin, const struct upstream_request *request,
-                                     void *owner) {
+struct upstream_call *upstream_start(struct upstream_pool *pool, const struct origin *origin,
+                                     const struct upstream_request *request, void *owner) {
     struct upstream_call *call = malloc(sizeof(*call));
     struct site *site = site_hold(&pool->lines, origin);
     if (!call || !site) {
@@ -153,24 +166,29 @@ static bool is_reusable(const struct upstream_call *call) {
     if (call->state != CALL_ANSWERED || call->reason || !call->is_sent || !call->head.keep_alive)
         return false;
     const struct channel *ch = &call->line->channel;
-    if (ch->reader.framing == FRAMING_UNTIL_CLOSE || !body_reader_is_done(&ch->reader) || ch->in_data > 0)
+    if (ch->reader.framing == FRAMING_UNTIL_CLOSE || !body_reader_is_done(&ch->reader) ||
+        ch->in_data > 0)
         return false;
-    if (buffer_length(&ch->in) > 0 || ch->in_ended || ch->broken) /* bytes beyond the answer are nobody's */
+    if (buffer_length(&ch->in) > 0 || ch->in_ended ||
+        ch->broken) /* bytes beyond the answer are nobody's */
         return false;
     const struct connection *connection = &ch->connection;
     return connection->state == CONNECTION_OPEN && !connection->peer_left &&
            (!connection->can_read || connection_is_quiet(&call->line->channel.connection));
 }
 
-/* How long the upstream keeps it, less a second for what is under way when it stops doing so: Keep-Alive: timeout=5. */
+/* How long the upstream keeps it, less a second for what is under way when it stops doing so:
+ * Keep-Alive: timeout=5. */
 static int64_t keep_ns(const struct upstream_call *call) {
     const struct field *field = fields_find(call->head.fields, FIELD_KEEP_ALIVE);
     struct str rest = field ? field->value : STR_NONE, part;
     uint64_t timeout_s;
     while (rest.at && str_split(&rest, ',', &part)) {
         part = str_trim(part);
-        if (str_starts_nocase(part, STR("timeout=")) && str_to_u64(str_skip(part, 8), &timeout_s) && timeout_s < 86400)
-            return timeout_s > 1 ? (int64_t)(timeout_s - 1) * NS_PER_S : (int64_t)timeout_s * NS_PER_S / 2;
+        if (str_starts_nocase(part, STR("timeout=")) && str_to_u64(str_skip(part, 8), &timeout_s) &&
+            timeout_s < 86400)
+            return timeout_s > 1 ? (int64_t)(timeout_s - 1) * NS_PER_S
+                                 : (int64_t)timeout_s * NS_PER_S / 2;
     }
     return INT64_MAX;
 }
@@ -197,14 +215,16 @@ size_t upstream_write(struct upstream_call *call, struct str data) {
     assert(!call->has_ended);
     if (call->state == CALL_FAILED || call->cannot_send)
         return data.n; /* nobody wants it; the owner hears, or has heard, what came of the call */
-    ssize_t taken = call->state >= CALL_WAITING ? channel_write_body(&call->line->channel, data) : 0;
+    ssize_t taken =
+        call->state >= CALL_WAITING ? channel_write_body(&call->line->channel, data) : 0;
     if (taken < 0 && call->state == CALL_WAITING)
         call_fail(call, UPSTREAM_BROKEN, "out of memory");
     if (taken < 0)
         return data.n;
     if ((size_t)taken < data.n)
         call->wants_write = true;
-    /* Sent at this turn's end with what else comes in it, or at once when it is a packet by itself. */
+    /* Sent at this turn's end with what else comes in it, or at once when it is a packet by
+     * itself. */
     if (taken > 0 && buffer_length(&call->line->channel.out) >= CHANNEL_READ_BYTES)
         call_push(call);
     call_advance_later(call);
@@ -238,7 +258,9 @@ uint64_t upstream_body_bytes(const struct upstream_call *call) { return call->he
 
 const char *upstream_reason(const struct upstream_call *call) { return call->reason; }
 
-struct upstream_timing upstream_timing(const struct upstream_call *call) { return call->timing; }
+struct upstream_timing upstream_timing(const struct upstream_call *call) {
+    return call->timing;
+}
 
 static void on_body_late(struct timer *timer) {
     struct upstream_call *call = CONTAINER_OF(timer, struct upstream_call, wait_timer);
@@ -249,7 +271,8 @@ static void on_body_late(struct timer *timer) {
 static const char *cut_text(const struct channel *ch) {
     if (!ch->broken)
         return "closed within the answer's body";
-    return ch->broken == -EPROTO ? "TLS stream cut within the answer's body" : "connection broken within the answer's body";
+    return ch->broken == -EPROTO ? "TLS stream cut within the answer's body"
+                                 : "connection broken within the answer's body";
 }
 
 enum upstream_body upstream_read_body(struct upstream_call *call, struct str *data) {
@@ -265,7 +288,8 @@ enum upstream_body upstream_read_body(struct upstream_call *call, struct str *da
     case CHANNEL_BODY_WAIT:
         /* Only bytes of the body start it anew, not those of its framing. */
         if (!timer_is_set(&call->wait_timer))
-            loop_timer_set(loop, &call->wait_timer, call_now_ns(call) + call->request.idle_ns, on_body_late);
+            loop_timer_set(loop, &call->wait_timer, call_now_ns(call) + call->request.idle_ns,
+                           on_body_late);
         call->wants_body = true;
         return UPSTREAM_BODY_WAIT;
     case CHANNEL_BODY_END:
@@ -281,4 +305,6 @@ enum upstream_body upstream_read_body(struct upstream_call *call, struct str *da
     return UPSTREAM_BODY_BROKEN;
 }
 
-void upstream_consume_body(struct upstream_call *call, size_t n) { channel_consume_body(&call->line->channel, n); }
+void upstream_consume_body(struct upstream_call *call, size_t n) {
+    channel_consume_body(&call->line->channel, n);
+}

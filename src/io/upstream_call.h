@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* What the upstream client's own files share: upstream_call.c (what owners call and hear), upstream_connect.c (to a line, and the
- * request onto it), upstream_answer.c (the answer's head). */
+/* What the upstream client's own files share: upstream_call.c (what owners call and hear),
+ * upstream_connect.c (to a line, and the request onto it), upstream_answer.c (the answer's
+ * head). */
 #include "io/upstream.h"
 #include "lines.h"
 
@@ -28,9 +29,9 @@ struct upstream_call {
     const char *reason; /* of the failure, or why the body broke */
     struct upstream_timing timing;
 
-    bool has_ended;     /* the owner has given the whole request */
-    bool is_sent;       /* and the socket has taken it */
-    bool cannot_send;   /* the upstream takes no more; it may still answer */
+    bool has_ended;   /* the owner has given the whole request */
+    bool is_sent;     /* and the socket has taken it */
+    bool cannot_send; /* the upstream takes no more; it may still answer */
     bool owes_head, owes_failure, wants_body, wants_write; /* events */
     uint32_t n_interim;
     uint64_t n_read_before; /* what the line had received when the call began */
@@ -49,21 +50,26 @@ struct upstream_call {
     struct head head;
 };
 
-static inline int64_t call_now_ns(const struct upstream_call *call) { return loop_now(call->pool->loop)->mono_ns; }
+static inline int64_t call_now_ns(const struct upstream_call *call) {
+    return loop_now(call->pool->loop)->mono_ns;
+}
 
 /* upstream_call.c */
-void call_fail(struct upstream_call *call, enum upstream_failure failure, const char *reason); /* before an answer */
-void call_break(struct upstream_call *call, const char *reason);                               /* within its body */
-void call_advance(struct upstream_call *call);       /* from the loop only: may raise an event, which may free the call */
+/* Before an answer */
+void call_fail(struct upstream_call *call, enum upstream_failure failure, const char *reason);
+/* Within its body */
+void call_break(struct upstream_call *call, const char *reason);
+/* From the loop only: may raise an event, which may free the call */
+void call_advance(struct upstream_call *call);
 void call_advance_later(struct upstream_call *call); /* from anywhere */
 void call_stop_timers(struct upstream_call *call);
 void call_drop_line(struct upstream_call *call); /* with RST when the request was cut */
 
-/* upstream_connect.c */
+/* Upstream_connect.c */
 void call_connect(struct upstream_call *call); /* to a fresh line */
 void call_reuse(struct upstream_call *call, struct line *line);
 void call_look_at_connecting(struct upstream_call *call);
 void call_push(struct upstream_call *call); /* hand what was written to the socket */
 
-/* upstream_answer.c */
+/* Upstream_answer.c */
 void call_read_head(struct upstream_call *call);

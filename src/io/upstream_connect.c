@@ -19,10 +19,12 @@ static void on_head_late(struct timer *timer) {
 static void wait_for_head(struct upstream_call *call) {
     loop_timer_clear(call->pool->loop, &call->send_timer);
     if (call->state == CALL_WAITING)
-        loop_timer_set(call->pool->loop, &call->wait_timer, call_now_ns(call) + call->request.first_byte_ns, on_head_late);
+        loop_timer_set(call->pool->loop, &call->wait_timer,
+                       call_now_ns(call) + call->request.first_byte_ns, on_head_late);
 }
 
-/* An upstream that has said why (413) and closed is still to be heard: only this direction is over. */
+/* An upstream that has said why (413) and closed is still to be heard: only this direction is
+ * over. */
 static void give_up_sending(struct upstream_call *call) {
     struct channel *ch = &call->line->channel;
     call->cannot_send = true;
@@ -40,7 +42,8 @@ void call_push(struct upstream_call *call) {
     if (pushed < 0) {
         give_up_sending(call);
     } else if (pushed == 0 && call->state == CALL_WAITING) {
-        loop_timer_set(call->pool->loop, &call->send_timer, call_now_ns(call) + call->request.idle_ns, on_send_late);
+        loop_timer_set(call->pool->loop, &call->send_timer,
+                       call_now_ns(call) + call->request.idle_ns, on_send_late);
     } else if (pushed == 1 && call->has_ended && !call->is_sent) {
         call->is_sent = true;
         wait_for_head(call);
@@ -87,10 +90,12 @@ void call_reuse(struct upstream_call *call, struct line *line) {
 static void try_next_address(struct upstream_call *call, const char *why);
 
 static void on_connect_late(struct timer *timer) {
-    try_next_address(CONTAINER_OF(timer, struct upstream_call, send_timer), "no connection in time");
+    try_next_address(CONTAINER_OF(timer, struct upstream_call, send_timer),
+                     "no connection in time");
 }
 
-/* Each address gets its share of what is left, so that a silent first one does not use up the others' time. */
+/* Each address gets its share of what is left, so that a silent first one does not use up the
+ * others' time. */
 static void connect_to(struct upstream_call *call, const struct endpoint *endpoint, size_t n_left) {
     struct upstream_pool *pool = call->pool;
     struct line *line = line_new(call->site);
@@ -105,7 +110,8 @@ static void connect_to(struct upstream_call *call, const struct endpoint *endpoi
     call->state = CALL_CONNECTING;
     pool->stats.n_connects++;
     loop_timer_set(pool->loop, &call->send_timer, call_now_ns(call) + share_ns, on_connect_late);
-    if (connection_connect(&line->channel.connection, pool->loop, endpoint, call->site->is_tls ? pool->tls : NULL, call->site->host,
+    if (connection_connect(&line->channel.connection, pool->loop, endpoint,
+                           call->site->is_tls ? pool->tls : NULL, call->site->host,
                            on_line_event) < 0)
         try_next_address(call, "no socket to connect with");
 }
@@ -123,11 +129,13 @@ static void try_next_address(struct upstream_call *call, const char *why) {
 static void on_resolved(struct lookup *lookup, const struct resolved *resolved) {
     struct upstream_call *call = CONTAINER_OF(lookup, struct upstream_call, lookup);
     call->addresses = *resolved;
-    try_next_address(call, resolved->failure == -ENOENT ? "no such host name" : "the name service failed");
+    try_next_address(call, resolved->failure == -ENOENT ? "no such host name"
+                                                        : "the name service failed");
 }
 
 static void on_resolve_late(struct timer *timer) {
-    call_fail(CONTAINER_OF(timer, struct upstream_call, send_timer), UPSTREAM_UNREACHABLE, "no answer from the name service in time");
+    call_fail(CONTAINER_OF(timer, struct upstream_call, send_timer), UPSTREAM_UNREACHABLE,
+              "no answer from the name service in time");
 }
 
 void call_connect(struct upstream_call *call) {
@@ -142,7 +150,8 @@ void call_connect(struct upstream_call *call) {
         return;
     }
     loop_timer_set(pool->loop, &call->send_timer, call->connect_by_ns, on_resolve_late);
-    if (resolver_ask(pool->resolver, pool->loop, &call->lookup, site->host, site->port, on_resolved) < 0)
+    if (resolver_ask(pool->resolver, pool->loop, &call->lookup, site->host, site->port,
+                     on_resolved) < 0)
         call_fail(call, UPSTREAM_UNREACHABLE, "out of memory");
 }
 

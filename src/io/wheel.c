@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A hashed timing wheel: a timer hangs in the slot of the tick in which it is due, modulo one revolution.
+/* A hashed timing wheel: a timer hangs in the slot of the tick in which it is due, modulo one
+ * revolution.
  *
  *      tick         t+1     t+2           t+1024
  *   ---+----+----+-------+-------+-- ... --+---->      slot = tick % 1024
  *                 `- due in t+1 or t+1025 or ...
  *
- * Turning visits the slots since the last turn and leaves what belongs to a later revolution. Almost all deadlines are
- * moved or cleared before they are due, so what must be cheap is setting; sorting nothing is what makes it so. */
+ * Turning visits the slots since the last turn and leaves what belongs to a later revolution.
+ * Almost all deadlines are moved or cleared before they are due, so what must be cheap is
+ * setting; sorting nothing is what makes it so. */
 #include "io/wheel.h"
 #include <assert.h>
 
@@ -36,7 +38,8 @@ void wheel_init(struct wheel *wheel, int64_t now_ns) {
         wheel->slots[i].next = wheel->slots[i].previous = &wheel->slots[i];
 }
 
-void wheel_set(struct wheel *wheel, struct timer *timer, int64_t due_ns, void (*on_due)(struct timer *)) {
+void wheel_set(struct wheel *wheel, struct timer *timer, int64_t due_ns,
+               void (*on_due)(struct timer *)) {
     assert(on_due != NULL);
     /* A deadline that never comes must not overflow when it is rounded. */
     int64_t latest = INT64_MAX - (INT64_C(1) << WHEEL_TICK_SHIFT);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* An owner of upstream calls that notes what it hears, and time that a test moves by hand: clock_gettime is the test's own here. */
+/* An owner of upstream calls that notes what it hears, and time that a test moves by hand:
+ * clock_gettime is the test's own here. */
 #include "io/upstream.h"
 #include "rig.h"
 #include <sys/syscall.h>
@@ -55,7 +56,8 @@ static void asker_on_writable(void *owner, struct upstream_call *call) {
     ck_assert_ptr_eq(call, asker->call);
     asker->n_writable++;
 }
-static void asker_on_failed(void *owner, struct upstream_call *call, enum upstream_failure failure, const char *reason) {
+static void asker_on_failed(void *owner, struct upstream_call *call, enum upstream_failure failure,
+                            const char *reason) {
     struct asker *asker = owner;
     ck_assert_ptr_eq(call, asker->call);
     ck_assert_int_eq(asker->n_head, 0);
@@ -63,11 +65,12 @@ static void asker_on_failed(void *owner, struct upstream_call *call, enum upstre
     asker->failure = failure;
     asker->reason = reason;
 }
-static const struct upstream_events asker_events = {asker_on_head, asker_on_body, asker_on_writable, asker_on_failed};
+static const struct upstream_events asker_events = {asker_on_head, asker_on_body, asker_on_writable,
+                                                    asker_on_failed};
 
 __attribute__((unused)) static bool asker_is_done(const struct asker *asker) {
-    return asker->n_failed > 0 ||
-           (asker->n_head > 0 && (asker->state == UPSTREAM_BODY_END || asker->state == UPSTREAM_BODY_BROKEN));
+    return asker->n_failed > 0 || (asker->n_head > 0 && (asker->state == UPSTREAM_BODY_END ||
+                                                         asker->state == UPSTREAM_BODY_BROKEN));
 }
 __attribute__((unused)) static bool asker_got(const struct asker *asker, const char *body) {
     return str_eq(buffer_bytes(&asker->body), str_of(body));

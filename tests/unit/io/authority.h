@@ -28,7 +28,7 @@ static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value) 
     X509_EXTENSION_free(extension);
 }
 
-/* issuer NULL: signs itself. */
+/* Issuer NULL: signs itself. */
 static struct identity identity_new(const struct identity *issuer, struct wanted_cert wanted) {
     static long serial = 1;
     struct identity made = {EVP_EC_gen("P-256"), X509_new()};
@@ -44,7 +44,8 @@ static struct identity identity_new(const struct identity *issuer, struct wanted
     const unsigned char *text = (const unsigned char *)(wanted.is_ca ? "test authority" : "server");
     X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, text, -1, -1, 0);
     X509_set_issuer_name(cert, X509_get_subject_name(by->cert));
-    add_extension(cert, by->cert, NID_basic_constraints, wanted.is_ca ? "critical,CA:TRUE" : "CA:FALSE");
+    add_extension(cert, by->cert, NID_basic_constraints,
+                  wanted.is_ca ? "critical,CA:TRUE" : "CA:FALSE");
     if (wanted.is_ca)
         add_extension(cert, by->cert, NID_key_usage, "critical,keyCertSign,cRLSign");
     if (wanted.san)
@@ -73,11 +74,14 @@ static void authority_install(const struct identity *authority) {
 }
 static void authority_uninstall(void) { unlink(getenv("SSL_CERT_FILE")); }
 
-static int choose_http(SSL *ssl, const unsigned char **out, unsigned char *n_out, const unsigned char *in, unsigned n_in, void *arg) {
+static int choose_http(SSL *ssl, const unsigned char **out, unsigned char *n_out,
+                       const unsigned char *in, unsigned n_in, void *arg) {
     (void)ssl, (void)arg;
     static const unsigned char http[] = "\x08http/1.1";
-    return SSL_select_next_proto((unsigned char **)(uintptr_t)out, n_out, http, 9, in, n_in) == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK
-                                                                                                       : SSL_TLSEXT_ERR_ALERT_FATAL;
+    return SSL_select_next_proto((unsigned char **)(uintptr_t)out, n_out, http, 9, in, n_in) ==
+                   OPENSSL_NPN_NEGOTIATED
+               ? SSL_TLSEXT_ERR_OK
+               : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 static SSL_CTX *server_context(const struct identity *identity, int lowest, int highest) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-/* A loop that a test turns by hand, and peers on loopback that the same thread plays: nothing sleeps, and every wait is
- * bounded. RUN_UNTIL turns the loop, without blocking in it, until the condition holds. */
+/* A loop that a test turns by hand, and peers on loopback that the same thread plays: nothing
+ * sleeps, and every wait is bounded. RUN_UNTIL turns the loop, without blocking in it, until the
+ * condition holds. */
 #include "io/endpoint.h"
 #include "io/loop.h"
 #include <check.h>
@@ -29,13 +30,14 @@ __attribute__((unused)) static void rig_turn(struct loop *loop) {
     loop_run(loop);
 }
 
-#define RUN_UNTIL(loop, condition)                                                                 \
-    do {                                                                                           \
-        int64_t rig_deadline = clock_now().mono_ns + RIG_PATIENCE_NS;                              \
-        while (!(condition)) {                                                                     \
-            rig_turn(loop);                                                                        \
-            ck_assert_msg(clock_now().mono_ns < rig_deadline, "waited in vain for: %s", #condition); \
-        }                                                                                          \
+#define RUN_UNTIL(loop, condition) \
+    do { \
+        int64_t rig_deadline = clock_now().mono_ns + RIG_PATIENCE_NS; \
+        while (!(condition)) { \
+            rig_turn(loop); \
+            ck_assert_msg(clock_now().mono_ns < rig_deadline, "waited in vain for: %s", \
+                          #condition); \
+        } \
     } while (0)
 
 /* Enough turns for anything that is on its way inside this process to arrive. */
@@ -60,7 +62,8 @@ __attribute__((unused)) static uint16_t rig_port(const struct endpoint *at) {
     return port;
 }
 
-/* An address of loopback where nobody listens: bound, never listened on, so that nobody else takes it. */
+/* An address of loopback where nobody listens: bound, never listened on, so that nobody else
+ * takes it. */
 __attribute__((unused)) static int rig_deaf(struct endpoint *at) {
     ck_assert(endpoint_parse(STR("127.0.0.1:0"), at));
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -91,7 +94,8 @@ __attribute__((unused)) static void rig_expect(struct loop *loop, int fd, struct
     ck_assert_uint_le(bytes.n, sizeof(got));
     while (at < bytes.n) {
         ssize_t n = -1;
-        RUN_UNTIL(loop, (n = recv(fd, got + at, bytes.n - at, MSG_DONTWAIT)) >= 0 || errno != EAGAIN);
+        RUN_UNTIL(loop,
+                  (n = recv(fd, got + at, bytes.n - at, MSG_DONTWAIT)) >= 0 || errno != EAGAIN);
         ck_assert_msg(n > 0, "ended after '%.*s'", (int)at, got);
         at += (size_t)n;
         ck_assert_msg(memcmp(got, bytes.at, at) == 0, "got '%.*s'", (int)at, got);
@@ -127,8 +131,8 @@ __attribute__((unused)) static int rig_main(const char *name, const TTest *const
     srunner_free(runner);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
-#define RIG_MAIN(name, ...)                                                 \
-    int main(void) {                                                        \
-        const TTest *const tests[] = {__VA_ARGS__};                         \
-        return rig_main((name), tests, sizeof(tests) / sizeof(tests[0]));   \
+#define RIG_MAIN(name, ...) \
+    int main(void) { \
+        const TTest *const tests[] = {__VA_ARGS__}; \
+        return rig_main((name), tests, sizeof(tests) / sizeof(tests[0])); \
     }

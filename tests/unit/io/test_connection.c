@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A non-blocking byte stream, plain sockets (TLS: test_tls.c). The peer is played by the same thread. */
+/* A non-blocking byte stream, plain sockets (TLS: test_tls.c). The peer is played by the same
+ * thread. */
 #include "io/connection.h"
 #include "rig.h"
 
@@ -22,11 +23,14 @@ static struct loop *open_pair(struct end *end, int *peer) {
     return loop;
 }
 
-static ssize_t read_some(struct end *end, char *at, size_t n) { return connection_read(&end->connection, at, n); }
+static ssize_t read_some(struct end *end, char *at, size_t n) {
+    return connection_read(&end->connection, at, n);
+}
 
 static ssize_t write_text(struct end *end, const char *text) {
-    struct iovec pieces[2] = {{.iov_base = (void *)(uintptr_t)text, .iov_len = 1},
-                              {.iov_base = (void *)(uintptr_t)(text + 1), .iov_len = strlen(text) - 1}};
+    struct iovec pieces[2] = {
+        {.iov_base = (void *)(uintptr_t)text, .iov_len = 1},
+        {.iov_base = (void *)(uintptr_t)(text + 1), .iov_len = strlen(text) - 1}};
     return connection_write(&end->connection, pieces, 2);
 }
 

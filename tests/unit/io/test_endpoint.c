@@ -26,9 +26,27 @@ START_TEST(addresses_with_ports_are_read) {
 END_TEST
 
 START_TEST(what_is_no_address_is_refused) {
-    const char *bad[] = {"",          ":",           "8080",         "localhost:80", "127.0.0.1",  "127.0.0.1:",  "127.0.0.1:65536",
-                         "::1:80",    "[::1]",       "[127.0.0.1]:80", "[]:80",      "[::1:80",    "::1]:80",     "127.0.0.1:80x",
-                         "1.2.3:80",  "127.0.0.1:-1", "127.0.0.1: 80", "unix:",      "[fe80::1%1]:80", "*:80",     "127.0.0.1:99999999999999999999"};
+    const char *bad[] = {"",
+                         ":",
+                         "8080",
+                         "localhost:80",
+                         "127.0.0.1",
+                         "127.0.0.1:",
+                         "127.0.0.1:65536",
+                         "::1:80",
+                         "[::1]",
+                         "[127.0.0.1]:80",
+                         "[]:80",
+                         "[::1:80",
+                         "::1]:80",
+                         "127.0.0.1:80x",
+                         "1.2.3:80",
+                         "127.0.0.1:-1",
+                         "127.0.0.1: 80",
+                         "unix:",
+                         "[fe80::1%1]:80",
+                         "*:80",
+                         "127.0.0.1:99999999999999999999"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         ck_assert_msg(is_read_as(bad[i], "refused"), "%s", bad[i]);
 }
@@ -117,5 +135,6 @@ END_TEST
 
 RIG_MAIN("io/endpoint", addresses_with_ports_are_read, what_is_no_address_is_refused,
          unix_path_that_does_not_fit_is_refused, ipv4_and_its_mapped_form_are_one_address,
-         listener_takes_a_free_port_and_shares_it_with_the_next_worker, accepted_socket_sends_without_delay,
-         address_of_another_machine_cannot_be_listened_on, unix_listener_replaces_a_dead_socket_but_not_a_live_one)
+         listener_takes_a_free_port_and_shares_it_with_the_next_worker,
+         accepted_socket_sends_without_delay, address_of_another_machine_cannot_be_listened_on,
+         unix_listener_replaces_a_dead_socket_but_not_a_live_one)

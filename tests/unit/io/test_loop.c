@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The event loop: events, timers, deferred calls and mail, and what happens when they meet in one turn. */
+/* The event loop: events, timers, deferred calls and mail, and what happens when they meet in
+ * one turn. */
 #include "rig.h"
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -91,7 +92,8 @@ START_TEST(unwatched_in_the_same_turn_hears_nothing) {
     struct loop *loop = loop_new();
     int pair[2];
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-    /* Both are writable at once, so both events stand in one batch; whoever comes first silences the other. */
+    /* Both are writable at once, so both events stand in one batch; whoever comes first silences
+     * the other. */
     struct ear a = {.loop = loop}, b = {.loop = loop, .unwatch_other = &a};
     a.unwatch_other = &b;
     ck_assert_int_eq(loop_watch(loop, &a.watch, pair[0], hear), 0);
@@ -280,7 +282,7 @@ RIG_MAIN("io/loop", edge_comes_once_and_again_with_new_bytes, level_watch_comes_
          timer_wakes_a_waiting_loop_and_is_not_early, loop_blocks_until_its_timer_and_no_longer,
          stop_before_run_counts_and_the_loop_can_run_again,
          deferred_comes_at_the_turns_end_once_however_often_deferred,
-         cancelled_deferred_does_not_come_even_when_its_turn_has_begun, two_that_defer_each_other_starve_nobody,
-         mail_from_other_threads_arrives_all_of_it, mail_wakes_a_blocked_loop_each_time,
-         stop_from_another_thread_ends_a_blocked_loop,
+         cancelled_deferred_does_not_come_even_when_its_turn_has_begun,
+         two_that_defer_each_other_starve_nobody, mail_from_other_threads_arrives_all_of_it,
+         mail_wakes_a_blocked_loop_each_time, stop_from_another_thread_ends_a_blocked_loop,
          mail_posted_by_mail_comes_too_and_unread_mail_is_dropped_at_the_end)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Names to addresses. getaddrinfo is the test's own here: it knows two names, counts, and can be held up. */
+/* Names to addresses. getaddrinfo is the test's own here: it knows two names, counts, and can be
+ * held up. */
 #include "io/resolver.h"
 #include "rig.h"
 #include <netdb.h>
@@ -21,7 +22,8 @@ static void fill(struct addrinfo *info, const char *address) {
     info->ai_addrlen = endpoint->length;
 }
 
-int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **list) {
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+                struct addrinfo **list) {
     (void)service, (void)hints;
     pthread_mutex_lock(&lock);
     n_asked++;
@@ -243,8 +245,11 @@ START_TEST(mail_that_no_loop_reads_any_more_is_freed_with_the_resolver) {
 }
 END_TEST
 
-RIG_MAIN("io/resolver", name_has_all_its_addresses_in_order_with_the_port, literal_address_is_not_asked_for,
-         unknown_name_is_no_such_name, what_can_be_no_name_is_refused_without_asking,
-         name_service_that_is_away_is_told_apart_and_asked_again_later, answer_is_kept_also_for_another_port,
-         many_who_wait_for_one_name_cost_one_question, cancelled_lookup_hears_nothing_and_the_others_do,
-         ending_does_not_wait_for_the_name_service, mail_that_no_loop_reads_any_more_is_freed_with_the_resolver)
+RIG_MAIN("io/resolver", name_has_all_its_addresses_in_order_with_the_port,
+         literal_address_is_not_asked_for, unknown_name_is_no_such_name,
+         what_can_be_no_name_is_refused_without_asking,
+         name_service_that_is_away_is_told_apart_and_asked_again_later,
+         answer_is_kept_also_for_another_port, many_who_wait_for_one_name_cost_one_question,
+         cancelled_lookup_hears_nothing_and_the_others_do,
+         ending_does_not_wait_for_the_name_service,
+         mail_that_no_loop_reads_any_more_is_freed_with_the_resolver)

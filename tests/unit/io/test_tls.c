@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* TLS towards servers: whom it trusts, what it resumes, and how a stream's end is told from its being cut. Driven through
- * io/connection, and for calls through io/upstream. */
+/* TLS towards servers: whom it trusts, what it resumes, and how a stream's end is told from its
+ * being cut. Driven through io/connection, and for calls through io/upstream. */
 #include "asker.h"
 #include "authority.h"
 #include <netdb.h>
 #include <netinet/in.h>
 
-int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **list) {
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+                struct addrinfo **list) {
     (void)name, (void)service, (void)hints;
     struct ip ip;
     static struct endpoint endpoint;
     static struct addrinfo info;
     ck_assert(ip_parse(STR("127.0.0.1"), &ip));
     endpoint_of_ip(&ip, 0, &endpoint);
-    info = (struct addrinfo){.ai_family = AF_INET, .ai_addr = (void *)&endpoint, .ai_addrlen = endpoint.length};
+    info = (struct addrinfo){
+        .ai_family = AF_INET, .ai_addr = (void *)&endpoint, .ai_addrlen = endpoint.length};
     *list = &info;
     return 0;
 }
@@ -22,7 +24,8 @@ void freeaddrinfo(struct addrinfo *list) { (void)list; }
 /* ---- the stage */
 
 #define DAY 86400L
-#define GOOD ((struct wanted_cert){"DNS:good.test,DNS:*.wild.test,IP:127.0.0.1", NULL, -DAY, DAY, false})
+#define GOOD \
+    ((struct wanted_cert){"DNS:good.test,DNS:*.wild.test,IP:127.0.0.1", NULL, -DAY, DAY, false})
 
 static struct loop *loop;
 static struct tls_client *tls;
@@ -56,7 +59,9 @@ static void close_all(void) {
 }
 
 static void note(struct connection *c) { (void)c; }
-static bool is_settled(const struct connection *c) { return c->state == CONNECTION_OPEN || c->state == CONNECTION_FAILED; }
+static bool is_settled(const struct connection *c) {
+    return c->state == CONNECTION_OPEN || c->state == CONNECTION_FAILED;
+}
 
 /* Connects under this name. The server's side; NULL when it did not come to a stream. */
 static SSL *meet(struct connection *c, const char *name) {
@@ -174,8 +179,8 @@ START_TEST(certificate_out_of_its_time_is_refused) {
 END_TEST
 
 START_TEST(certificate_for_clients_is_refused) {
-    expect_refused((struct wanted_cert){"DNS:good.test", "clientAuth", -DAY, DAY, false}, "good.test",
-                   "certificate verify failed: it is not for servers");
+    expect_refused((struct wanted_cert){"DNS:good.test", "clientAuth", -DAY, DAY, false},
+                   "good.test", "certificate verify failed: it is not for servers");
 }
 END_TEST
 
@@ -188,7 +193,8 @@ START_TEST(certificate_that_nobody_trusted_signed_is_refused) {
     connection_close(&c);
     close_all();
     authority = identity_new(NULL, (struct wanted_cert){NULL, NULL, -DAY, DAY, true});
-    struct identity impostor = identity_new(NULL, (struct wanted_cert){NULL, NULL, -DAY, DAY, true});
+    struct identity impostor =
+        identity_new(NULL, (struct wanted_cert){NULL, NULL, -DAY, DAY, true});
     open_between(identity_new(&impostor, GOOD), TLS1_2_VERSION, TLS1_3_VERSION);
     ck_assert_ptr_null(meet(&c, "good.test"));
     ck_assert_int_eq(c.failure, -EKEYREJECTED);
@@ -223,7 +229,8 @@ START_TEST(peer_that_speaks_no_tls_or_leaves_is_told_apart_from_a_bad_certificat
         RUN_UNTIL(loop, is_settled(&c));
         ck_assert_int_eq(c.state, CONNECTION_FAILED);
         ck_assert_int_eq(c.failure, -EPROTO);
-        ck_assert_str_eq(c.failure_text, speaks ? "wrong version number" : "closed during the TLS handshake");
+        ck_assert_str_eq(c.failure_text,
+                         speaks ? "wrong version number" : "closed during the TLS handshake");
         connection_close(&c);
         close_all();
     }
@@ -237,7 +244,8 @@ START_TEST(what_can_be_no_server_name_is_refused) {
     open_for(GOOD);
     ck_assert_int_lt(connection_connect(&c, loop, &at, tls, STR_NONE, note), 0);
     ck_assert_int_lt(connection_connect(&c, loop, &at, tls, (struct str){name, 254}, note), 0);
-    ck_assert_int_lt(connection_connect(&c, loop, &at, tls, (struct str){"good\0.test", 10}, note), 0);
+    ck_assert_int_lt(connection_connect(&c, loop, &at, tls, (struct str){"good\0.test", 10}, note),
+                     0);
     close_all();
 }
 END_TEST
@@ -287,17 +295,22 @@ START_TEST(megabytes_go_both_ways_through_full_sockets) {
     open_for(GOOD);
     SSL *ssl = meet(&c, "good.test");
     size_t out = 0, in = 0, back = 0, returned = 0;
-    /* The server echoes; what the client could not write is offered again, from another place in memory at times. */
+    /* The server echoes; what the client could not write is offered again, from another place in
+     * memory at times. */
     RUN_UNTIL(loop, ({
                   if (out < sizeof(sent) && c.can_write) {
-                      struct iovec pieces[2] = {{.iov_base = sent + out, .iov_len = (sizeof(sent) - out + 1) / 2}};
-                      pieces[1] = (struct iovec){.iov_base = sent + out + pieces[0].iov_len, .iov_len = sizeof(sent) - out - pieces[0].iov_len};
+                      struct iovec pieces[2] = {
+                          {.iov_base = sent + out, .iov_len = (sizeof(sent) - out + 1) / 2}};
+                      pieces[1] = (struct iovec){.iov_base = sent + out + pieces[0].iov_len,
+                                                 .iov_len = sizeof(sent) - out - pieces[0].iov_len};
                       ssize_t n = connection_write(&c, pieces, pieces[1].iov_len ? 2 : 1);
                       out += n > 0 ? (size_t)n : 0;
                   }
                   int n = in < sizeof(got) ? SSL_read(ssl, got + in, (int)(sizeof(got) - in)) : 0;
                   in += n > 0 ? (size_t)n : 0;
-                  n = back < in ? SSL_write(ssl, got + back, (int)(in - back < 10000 ? in - back : 10000)) : 0;
+                  n = back < in
+                          ? SSL_write(ssl, got + back, (int)(in - back < 10000 ? in - back : 10000))
+                          : 0;
                   back += n > 0 ? (size_t)n : 0;
                   static char echo[50000];
                   ssize_t r = c.can_read ? connection_read(&c, echo, sizeof(echo)) : 0;
@@ -322,7 +335,11 @@ START_TEST(newest_session_of_a_name_is_resumed_and_of_another_name_not) {
         const struct {
             const char *name;
             bool resumes;
-        } visits[] = {{"good.test", false}, {"good.test", true}, {"good.test", true}, {"a.wild.test", false}, {"127.0.0.1", false}};
+        } visits[] = {{"good.test", false},
+                      {"good.test", true},
+                      {"good.test", true},
+                      {"a.wild.test", false},
+                      {"127.0.0.1", false}};
         for (size_t i = 0; i < 5; i++) {
             SSL *ssl = meet(&c, visits[i].name);
             ck_assert_ptr_nonnull(ssl);
@@ -386,7 +403,9 @@ static void close_pool(void) {
     close_all();
     resolver_free(resolver);
 }
-static void start_get(void) { ck_assert_ptr_nonnull(asker.call = upstream_start(pool, &origin, &get, &asker)); }
+static void start_get(void) {
+    ck_assert_ptr_nonnull(asker.call = upstream_start(pool, &origin, &get, &asker));
+}
 
 START_TEST(call_over_tls_is_answered_and_its_line_kept) {
     bool is_open;
@@ -424,7 +443,8 @@ START_TEST(body_until_close_needs_its_close_notify) {
         ck_assert(asker_got(&asker, "all of it?"));
         ck_assert_int_eq(asker.state, says_so ? UPSTREAM_BODY_END : UPSTREAM_BODY_BROKEN);
         if (!says_so)
-            ck_assert_str_eq(upstream_reason(asker.call), "TLS stream cut within the answer's body");
+            ck_assert_str_eq(upstream_reason(asker.call),
+                             "TLS stream cut within the answer's body");
         close_pool();
     }
 }
@@ -457,14 +477,18 @@ START_TEST(handshake_that_does_not_go_on_ends_at_the_connect_deadline) {
 }
 END_TEST
 
-RIG_MAIN("io/tls", server_with_a_good_certificate_is_met, names_are_matched_as_certificates_write_them,
-         address_is_met_without_sni_and_only_when_the_certificate_says_it, common_name_alone_is_not_enough,
-         certificate_out_of_its_time_is_refused, certificate_for_clients_is_refused,
-         certificate_that_nobody_trusted_signed_is_refused, server_that_only_speaks_tls_1_1_is_refused,
-         peer_that_speaks_no_tls_or_leaves_is_told_apart_from_a_bad_certificate, what_can_be_no_server_name_is_refused,
-         end_that_was_said_is_an_end_and_a_cut_is_broken,
-         stream_is_quiet_with_tickets_on_the_way_and_not_with_bytes_or_an_end, megabytes_go_both_ways_through_full_sockets,
+RIG_MAIN("io/tls", server_with_a_good_certificate_is_met,
+         names_are_matched_as_certificates_write_them,
+         address_is_met_without_sni_and_only_when_the_certificate_says_it,
+         common_name_alone_is_not_enough, certificate_out_of_its_time_is_refused,
+         certificate_for_clients_is_refused, certificate_that_nobody_trusted_signed_is_refused,
+         server_that_only_speaks_tls_1_1_is_refused,
+         peer_that_speaks_no_tls_or_leaves_is_told_apart_from_a_bad_certificate,
+         what_can_be_no_server_name_is_refused, end_that_was_said_is_an_end_and_a_cut_is_broken,
+         stream_is_quiet_with_tickets_on_the_way_and_not_with_bytes_or_an_end,
+         megabytes_go_both_ways_through_full_sockets,
          newest_session_of_a_name_is_resumed_and_of_another_name_not,
-         many_names_do_not_grow_without_bound_nor_mix_up_sessions, call_over_tls_is_answered_and_its_line_kept,
-         body_until_close_needs_its_close_notify, call_to_a_server_with_a_bad_certificate_is_unreachable_and_says_why,
+         many_names_do_not_grow_without_bound_nor_mix_up_sessions,
+         call_over_tls_is_answered_and_its_line_kept, body_until_close_needs_its_close_notify,
+         call_to_a_server_with_a_bad_certificate_is_unreachable_and_says_why,
          handshake_that_does_not_go_on_ends_at_the_connect_deadline)

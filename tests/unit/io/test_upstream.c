@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The client side of HTTP/1.1 against scripted peers. Names are the test's own: "both" has an address where nobody listens and
- * then one where the peer does. */
+/* The client side of HTTP/1.1 against scripted peers. Names are the test's own: "both" has an
+ * address where nobody listens and then one where the peer does. */
 #include "asker.h"
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **list) {
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+                struct addrinfo **list) {
     (void)service, (void)hints;
     const char *addresses[] = {"127.0.0.2", "127.0.0.1"};
     *list = NULL;
@@ -17,7 +18,10 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
         struct ip ip;
         ck_assert(ip_parse(str_of(addresses[i]), &ip));
         endpoint_of_ip(&ip, 0, endpoint);
-        *info = (struct addrinfo){.ai_family = AF_INET, .ai_addr = (void *)endpoint, .ai_addrlen = endpoint->length, .ai_next = *list};
+        *info = (struct addrinfo){.ai_family = AF_INET,
+                                  .ai_addr = (void *)endpoint,
+                                  .ai_addrlen = endpoint->length,
+                                  .ai_next = *list};
         *list = info;
     }
     return *list ? 0 : EAI_NONAME;
@@ -32,10 +36,10 @@ void freeaddrinfo(struct addrinfo *list) {
 
 /* ---- the stage */
 
-#define GET STR("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-#define POST STR("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+#define GET          STR("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+#define POST         STR("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
 #define POST_CHUNKED STR("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-#define OK_HELLO STR("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+#define OK_HELLO     STR("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
 
 static struct loop *loop;
 static struct resolver *resolver;
@@ -45,8 +49,11 @@ static struct endpoint at;
 static struct origin origin;
 static struct asker asker;
 
-static const struct upstream_request get = {
-    .framing = FRAMING_NONE, .is_idempotent = true, .connect_ns = 5 * NS_PER_S, .first_byte_ns = 20 * NS_PER_S, .idle_ns = 10 * NS_PER_S};
+static const struct upstream_request get = {.framing = FRAMING_NONE,
+                                            .is_idempotent = true,
+                                            .connect_ns = 5 * NS_PER_S,
+                                            .first_byte_ns = 20 * NS_PER_S,
+                                            .idle_ns = 10 * NS_PER_S};
 
 static void open_with(struct upstream_limits limits) {
     loop = loop_new();
@@ -114,7 +121,8 @@ static bool nobody_connects(void) {
 }
 
 /* The answer ends as `state`, with this body; then the line is kept or not. */
-static void expect_answer(struct str answer, bool closes, const char *body, enum upstream_body state, size_t n_idle) {
+static void expect_answer(struct str answer, bool closes, const char *body,
+                          enum upstream_body state, size_t n_idle) {
     open_all();
     int peer = ask_fresh(answer);
     if (closes)
@@ -176,16 +184,23 @@ START_TEST(answer_arrives_and_the_next_call_takes_the_same_line) {
 END_TEST
 
 START_TEST(bodies_of_every_framing_end_where_they_should) {
-    expect_answer(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nT: u\r\n\r\n"), false, "abcde",
-                  UPSTREAM_BODY_END, 1);
-    expect_answer(STR("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), false, "", UPSTREAM_BODY_END, 1);
+    expect_answer(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+                      "chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nT: u\r\n\r\n"),
+                  false, "abcde", UPSTREAM_BODY_END, 1);
+    expect_answer(STR("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), false, "", UPSTREAM_BODY_END,
+                  1);
     expect_answer(STR("HTTP/1.1 204 No Content\r\n\r\n"), false, "", UPSTREAM_BODY_END, 1);
-    expect_answer(STR("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"), false, "", UPSTREAM_BODY_END, 1);
-    expect_answer(STR("HTTP/1.1 200 OK\r\n\r\nuntil close"), true, "until close", UPSTREAM_BODY_END, 0);
+    expect_answer(STR("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"), false, "",
+                  UPSTREAM_BODY_END, 1);
+    expect_answer(STR("HTTP/1.1 200 OK\r\n\r\nuntil close"), true, "until close", UPSTREAM_BODY_END,
+                  0);
     expect_answer(STR("HTTP/1.0 200 OK\r\n\r\nold"), true, "old", UPSTREAM_BODY_END, 0);
-    expect_answer(STR("HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nold"), false, "old", UPSTREAM_BODY_END, 0);
-    expect_answer(STR("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nold"), false, "old", UPSTREAM_BODY_END, 1);
-    expect_answer(STR("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"), false, "ok", UPSTREAM_BODY_END, 0);
+    expect_answer(STR("HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nold"), false, "old",
+                  UPSTREAM_BODY_END, 0);
+    expect_answer(STR("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nold"),
+                  false, "old", UPSTREAM_BODY_END, 1);
+    expect_answer(STR("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"), false,
+                  "ok", UPSTREAM_BODY_END, 0);
 }
 END_TEST
 
@@ -207,16 +222,22 @@ START_TEST(answer_to_head_has_no_body_whatever_it_says) {
 END_TEST
 
 START_TEST(body_that_is_cut_is_broken_and_never_ends) {
-    expect_answer(STR("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"), true, "hello", UPSTREAM_BODY_BROKEN, 0);
-    expect_answer(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"), true, "hello", UPSTREAM_BODY_BROKEN, 0);
-    expect_answer(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"), true, "hello", UPSTREAM_BODY_BROKEN, 0);
-    expect_answer(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloXX"), false, "hello", UPSTREAM_BODY_BROKEN, 0);
-    expect_answer(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), false, "", UPSTREAM_BODY_BROKEN, 0);
+    expect_answer(STR("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"), true, "hello",
+                  UPSTREAM_BODY_BROKEN, 0);
+    expect_answer(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"), true,
+                  "hello", UPSTREAM_BODY_BROKEN, 0);
+    expect_answer(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"),
+                  true, "hello", UPSTREAM_BODY_BROKEN, 0);
+    expect_answer(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloXX"), false,
+                  "hello", UPSTREAM_BODY_BROKEN, 0);
+    expect_answer(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), false, "",
+                  UPSTREAM_BODY_BROKEN, 0);
 }
 END_TEST
 
 START_TEST(reset_within_a_body_breaks_it_also_when_it_lasts_until_close) {
-    const char *answers[] = {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello", "HTTP/1.1 200 OK\r\n\r\nhello"};
+    const char *answers[] = {"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello",
+                             "HTTP/1.1 200 OK\r\n\r\nhello"};
     for (int i = 0; i < 2; i++) {
         open_all();
         int peer = ask_fresh(str_of(answers[i]));
@@ -231,7 +252,8 @@ START_TEST(reset_within_a_body_breaks_it_also_when_it_lasts_until_close) {
 END_TEST
 
 START_TEST(interim_answers_are_skipped) {
-    expect_answer(STR("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+    expect_answer(STR("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: "
+                      "</a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"),
                   false, "ok", UPSTREAM_BODY_END, 1);
 }
 END_TEST
@@ -250,10 +272,15 @@ END_TEST
 START_TEST(what_is_no_http_answer_is_broken) {
     expect_failure(STR("SSH-2.0-OpenSSH_9.2\r\n"), UPSTREAM_BROKEN, NULL);
     expect_failure(STR("HTTP/1.1 200 OK\nContent-Length: 0\n\n"), UPSTREAM_BROKEN, NULL);
-    expect_failure(STR("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), UPSTREAM_BROKEN, NULL);
-    expect_failure(STR("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"), UPSTREAM_BROKEN, NULL);
-    expect_failure(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"), UPSTREAM_BROKEN, NULL);
-    expect_failure(STR("HTTP/1.1 200 OK\r\nA: b"), UPSTREAM_BROKEN, "closed within the answer's head");
+    expect_failure(STR("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
+                   UPSTREAM_BROKEN, NULL);
+    expect_failure(
+        STR("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        UPSTREAM_BROKEN, NULL);
+    expect_failure(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"),
+                   UPSTREAM_BROKEN, NULL);
+    expect_failure(STR("HTTP/1.1 200 OK\r\nA: b"), UPSTREAM_BROKEN,
+                   "closed within the answer's head");
     expect_failure(STR(""), UPSTREAM_BROKEN, "closed before an answer");
 }
 END_TEST
@@ -275,7 +302,8 @@ END_TEST
 START_TEST(answer_in_single_bytes_is_the_same_answer) {
     open_all();
     int peer = ask_fresh(STR(""));
-    struct str answer = STR("HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+    struct str answer = STR("HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: "
+                            "chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
     for (size_t i = 0; i < answer.n; i++) {
         rig_send(loop, peer, (struct str){answer.at + i, 1});
         rig_turn(loop);
@@ -351,7 +379,7 @@ START_TEST(upstream_that_reads_slowly_holds_the_writer_back_and_gets_everything)
     RUN_UNTIL(loop, ({
                   ssize_t n = recv(peer, got, sizeof(got), MSG_DONTWAIT);
                   n_read += n > 0 ? (size_t)n : 0;
-                  n_read > taken && n >= 5 && memcmp(got + n - 5, "0\r\n\r\n", 5) == 0;
+                  n_read > taken &&n >= 5 && memcmp(got + n - 5, "0\r\n\r\n", 5) == 0;
               }));
     rig_send(loop, peer, OK_HELLO);
     RUN_UNTIL(loop, asker_is_done(&asker));
@@ -396,7 +424,8 @@ START_TEST(answer_of_an_upstream_that_refuses_the_body_and_resets_is_heard) {
     RUN_UNTIL(loop, asker_is_done(&asker));
     ck_assert_int_eq(asker.n_failed, 0);
     ck_assert(asker_got(&asker, "no"));
-    ck_assert_uint_eq(upstream_write(asker.call, STR("still more")), 10); /* the owner is not left waiting */
+    /* The owner is not left waiting */
+    ck_assert_uint_eq(upstream_write(asker.call, STR("still more")), 10);
     upstream_end(asker.call);
     asker_finish(&asker);
     ck_assert_uint_eq(upstream_pool_stats(pool).n_idle, 0);
@@ -599,9 +628,11 @@ START_TEST(line_that_was_closed_in_this_very_turn_is_looked_at_before_a_post) {
 END_TEST
 
 START_TEST(bytes_beyond_the_answer_are_nobodys) {
-    expect_answer(STR("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n"), false, "ok", UPSTREAM_BODY_END, 0);
+    expect_answer(STR("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n"),
+                  false, "ok", UPSTREAM_BODY_END, 0);
     expect_answer(STR("HTTP/1.1 204 No Content\r\n\r\nx"), false, "", UPSTREAM_BODY_END, 0);
-    expect_answer(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n\r\n"), false, "", UPSTREAM_BODY_END, 0);
+    expect_answer(STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n\r\n"), false,
+                  "", UPSTREAM_BODY_END, 0);
 }
 END_TEST
 
@@ -615,7 +646,8 @@ START_TEST(idle_line_is_closed_in_time_and_earlier_when_the_upstream_says_so) {
     RUN_UNTIL(loop, upstream_pool_stats(pool).n_idle == 0);
     ck_assert_int_eq(rig_expect_end(loop, peer), 0);
     close(peer);
-    peer = ask_fresh(STR("HTTP/1.1 200 OK\r\nKeep-Alive: max=100, Timeout=5\r\nContent-Length: 0\r\n\r\n"));
+    peer = ask_fresh(
+        STR("HTTP/1.1 200 OK\r\nKeep-Alive: max=100, Timeout=5\r\nContent-Length: 0\r\n\r\n"));
     RUN_UNTIL(loop, asker_is_done(&asker));
     asker_finish(&asker);
     travel(3 * NS_PER_S);
@@ -869,27 +901,35 @@ START_TEST(calls_beyond_n_open_are_refused_and_the_others_go_on) {
 }
 END_TEST
 
-RIG_MAIN("io/upstream", answer_arrives_and_the_next_call_takes_the_same_line, bodies_of_every_framing_end_where_they_should,
-         answer_to_head_has_no_body_whatever_it_says, body_that_is_cut_is_broken_and_never_ends,
+RIG_MAIN("io/upstream", answer_arrives_and_the_next_call_takes_the_same_line,
+         bodies_of_every_framing_end_where_they_should, answer_to_head_has_no_body_whatever_it_says,
+         body_that_is_cut_is_broken_and_never_ends,
          reset_within_a_body_breaks_it_also_when_it_lasts_until_close, interim_answers_are_skipped,
-         switching_without_being_asked_and_endless_interim_answers_are_broken, what_is_no_http_answer_is_broken,
-         head_beyond_the_limit_is_broken_and_not_read_on, answer_in_single_bytes_is_the_same_answer,
-         request_body_goes_out_in_its_framing, empty_chunked_body_that_ends_before_the_line_is_there_is_sent,
+         switching_without_being_asked_and_endless_interim_answers_are_broken,
+         what_is_no_http_answer_is_broken, head_beyond_the_limit_is_broken_and_not_read_on,
+         answer_in_single_bytes_is_the_same_answer, request_body_goes_out_in_its_framing,
+         empty_chunked_body_that_ends_before_the_line_is_there_is_sent,
          upstream_that_reads_slowly_holds_the_writer_back_and_gets_everything,
          early_answer_is_heard_and_the_line_not_kept_unless_the_body_was_completed,
-         answer_of_an_upstream_that_refuses_the_body_and_resets_is_heard, request_that_is_abandoned_half_sent_is_reset,
+         answer_of_an_upstream_that_refuses_the_body_and_resets_is_heard,
+         request_that_is_abandoned_half_sent_is_reset,
          call_that_is_abandoned_while_it_waits_closes_its_line, call_can_be_finished_at_every_stage,
          unread_body_is_held_back_at_the_upstream, stale_line_under_a_get_is_replaced_once,
-         second_try_that_is_closed_too_is_not_followed_by_a_third, request_that_may_not_be_repeated_is_never_sent_twice,
-         answer_that_has_begun_is_not_asked_for_again, request_that_may_not_be_repeated_takes_only_a_fresh_line,
+         second_try_that_is_closed_too_is_not_followed_by_a_third,
+         request_that_may_not_be_repeated_is_never_sent_twice,
+         answer_that_has_begun_is_not_asked_for_again,
+         request_that_may_not_be_repeated_takes_only_a_fresh_line,
          line_that_closes_or_speaks_while_idle_is_gone_before_it_is_taken,
-         line_that_was_closed_in_this_very_turn_is_looked_at_before_a_post, bytes_beyond_the_answer_are_nobodys,
+         line_that_was_closed_in_this_very_turn_is_looked_at_before_a_post,
+         bytes_beyond_the_answer_are_nobodys,
          idle_line_is_closed_in_time_and_earlier_when_the_upstream_says_so,
          no_more_lines_are_kept_than_allowed_and_the_newest_is_taken_first,
-         lines_are_shared_by_what_an_origin_says_not_by_where_it_stands, refused_connection_is_unreachable,
-         name_that_nobody_knows_is_unreachable, next_address_is_tried_when_the_first_refuses,
-         unix_socket_is_an_upstream_too, silent_connect_ends_at_its_deadline,
+         lines_are_shared_by_what_an_origin_says_not_by_where_it_stands,
+         refused_connection_is_unreachable, name_that_nobody_knows_is_unreachable,
+         next_address_is_tried_when_the_first_refuses, unix_socket_is_an_upstream_too,
+         silent_connect_ends_at_its_deadline,
          head_that_does_not_come_is_a_timeout_counted_from_the_requests_end,
          body_that_stops_is_broken_at_the_idle_deadline_and_each_byte_starts_it_anew,
-         owner_that_does_not_read_is_not_the_upstreams_lateness, upstream_that_takes_nothing_is_a_timeout,
+         owner_that_does_not_read_is_not_the_upstreams_lateness,
+         upstream_that_takes_nothing_is_a_timeout,
          calls_beyond_n_open_are_refused_and_the_others_go_on)

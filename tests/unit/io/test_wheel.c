@@ -3,7 +3,7 @@
 #include "io/wheel.h"
 #include "rig.h"
 
-#define TICK (INT64_C(1) << WHEEL_TICK_SHIFT)
+#define TICK  (INT64_C(1) << WHEEL_TICK_SHIFT)
 #define START (INT64_C(1000) * TICK + 12345)
 
 static struct wheel wheel;
@@ -159,9 +159,11 @@ START_TEST(deadline_at_the_end_of_time_does_not_overflow) {
 }
 END_TEST
 
-RIG_MAIN("io/wheel", timer_is_never_early_and_at_most_a_tick_late, timer_beyond_a_revolution_waits_for_its_own,
+RIG_MAIN("io/wheel", timer_is_never_early_and_at_most_a_tick_late,
+         timer_beyond_a_revolution_waits_for_its_own,
          turning_at_wheel_next_ns_reaches_every_deadline, stall_of_any_length_calls_each_timer_once,
          setting_again_moves_the_timer, cleared_timer_does_not_come,
          callback_may_clear_another_that_is_due_in_the_same_turn,
          callback_may_set_itself_and_comes_in_a_later_turn_even_when_already_due,
-         callback_may_postpone_another_that_is_due_in_the_same_turn, deadline_at_the_end_of_time_does_not_overflow)
+         callback_may_postpone_another_that_is_due_in_the_same_turn,
+         deadline_at_the_end_of_time_does_not_overflow)
