@@ -34,7 +34,7 @@ int tls_stream_handshake(struct tls_stream *stream, const char **why) MUST_USE;
 /* As connection_read and connection_write. */
 ssize_t tls_stream_read(struct tls_stream *stream, void *at, size_t n) MUST_USE;
 ssize_t tls_stream_write(struct tls_stream *stream, const struct iovec *pieces, int n) MUST_USE;
-/* Close_notify, as far as the socket takes it. */
+/* close_notify, as far as the socket takes it. */
 void tls_stream_end_write(struct tls_stream *stream);
 /* Nothing to read and not ended? Takes in what is not data (session tickets). */
 bool tls_stream_is_quiet(struct tls_stream *stream);

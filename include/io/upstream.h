@@ -38,7 +38,7 @@ enum upstream_failure {
 /* clang-format on */
 
 struct upstream_events {
-    /* Upstream_head; 1xx were skipped */
+    /* upstream_head; 1xx were skipped */
     void (*on_head)(void *owner, struct upstream_call *call);
     /* After upstream_read_body said WAIT */
     void (*on_body)(void *owner, struct upstream_call *call);

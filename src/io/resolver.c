@@ -242,7 +242,7 @@ void resolver_free(struct resolver *resolver) {
     resolver->is_stopped = true;
     bool is_away = resolver->is_away;
     pthread_t thread = resolver->thread;
-    /* Getaddrinfo can take many seconds, and nobody should wait for it in order to end. */
+    /* getaddrinfo can take many seconds, and nobody should wait for it in order to end. */
     if (is_away)
         pthread_detach(thread);
     pthread_cond_signal(&resolver->asked);

@@ -5,9 +5,8 @@
 
 #define INTERIM_MAX 16 /* 1xx answers before the real one */
 
-/* RFC 9112 9.3.1: "a client MAY [...] automatically retry [...] an idempotent request method"
- * whose connection closed before an answer. That is told from an upstream that dies of the
- * request by the line: only one that was kept may be stale. */
+/* RFC 9110 9.2.2: "A proxy MUST NOT automatically retry non-idempotent requests." Nor does this one
+ * take an upstream that dies of a request for a stale line: only a line that was kept can be stale. */
 static bool may_try_again(const struct upstream_call *call) {
     return call->timing.reused && call->request.is_idempotent &&
            call->request.framing == FRAMING_NONE &&
@@ -21,7 +20,8 @@ static void try_again(struct upstream_call *call) {
     call->timing.reused = call->is_sent = call->cannot_send = false;
     call->n_parsed = 0;
     call->pool->stats.n_retries++;
-    call_connect(call); /* a fresh line, hence there is no third try */
+    /* "A client SHOULD NOT automatically retry a failed automatic retry": a fresh line is not kept. */
+    call_connect(call);
 }
 
 static void end_without_head(struct upstream_call *call) {

@@ -65,11 +65,11 @@ void call_advance_later(struct upstream_call *call); /* from anywhere */
 void call_stop_timers(struct upstream_call *call);
 void call_drop_line(struct upstream_call *call); /* with RST when the request was cut */
 
-/* Upstream_connect.c */
+/* upstream_connect.c */
 void call_connect(struct upstream_call *call); /* to a fresh line */
 void call_reuse(struct upstream_call *call, struct line *line);
 void call_look_at_connecting(struct upstream_call *call);
 void call_push(struct upstream_call *call); /* hand what was written to the socket */
 
-/* Upstream_answer.c */
+/* upstream_answer.c */
 void call_read_head(struct upstream_call *call);
