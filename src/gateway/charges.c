@@ -130,7 +130,8 @@ void charges_look(struct exchange *x) {
 }
 
 bool charges_is_refresh(const struct exchange *x) {
-    if (!x->route || !x->route->refresh_ceiling)
+    if (!x->route || !x->route->refresh_ceiling || x->method != METHOD_POST ||
+        !str_ends(x->target.path, STR("/token")))
         return false;
     size_t n;
     return str_eq(query_value(x->target.query, STR("grant_type"), &n), STR("refresh_token")) &&

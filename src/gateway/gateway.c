@@ -161,10 +161,11 @@ struct gateway *gateway_new(const struct gateway_parts *parts) {
     gateway->random_used = sizeof(gateway->random);
     gateway->parts.settings = settings_ref(parts->settings);
     gateway->open.next = gateway->open.previous = &gateway->open;
+    gateway->keyring = keyring_new(settings->tokens.n_issuers);
     gateway->cache = token_cache_new(&cache);
     gateway->pool =
         upstream_pool_new(parts->loop, parts->resolver, parts->tls, &upstream, &upstream_events);
-    if (!gateway->cache || !gateway->pool) {
+    if (!gateway->keyring || !gateway->cache || !gateway->pool) {
         gateway_free(gateway);
         errno = ENOMEM;
         return NULL;
@@ -207,8 +208,9 @@ void gateway_free(struct gateway *gateway) {
 }
 
 void gateway_set_keyring(struct gateway *gateway, struct keyring *ring) {
-    keyring_unref(gateway->keyring);
+    struct keyring *old = gateway->keyring;
     gateway->keyring = keyring_ref(ring);
+    keyring_unref(old);
 
     /* Advancing may finish exchanges: collect first, so that the walk never stands on a finished one. */
     struct exchange *waiting = NULL;

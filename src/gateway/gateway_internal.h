@@ -8,7 +8,7 @@ struct gateway {
     struct front *front;
     struct upstream_pool *pool;
     struct token_cache *cache;
-    struct keyring *keyring; /* one reference; NULL until the first is published */
+    struct keyring *keyring; /* one reference; an empty one until the first is published */
     struct exchange
         open; /* sentinel of the open exchanges' ring: only next and previous are used */
     struct exchange *spare; /* finished ones with warm arenas, linked by next */

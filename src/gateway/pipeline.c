@@ -20,7 +20,7 @@
 enum outcome {
     NEXT,   /* on to the next step */
     WAIT,   /* an event will advance the pipeline again */
-    ANSWER, /* decided: x->problem, or already answered */
+    ANSWER, /* answered: the exchange may be over, and x with it */
 };
 
 static enum outcome route(struct exchange *x);
@@ -50,8 +50,6 @@ void pipeline_advance(struct exchange *x) {
         case WAIT:
             return;
         case ANSWER:
-            if (!x->is_answered)
-                answer_problem(x);
             return;
         }
     }
@@ -61,6 +59,13 @@ static enum outcome refuse(struct exchange *x, enum problem problem, const char 
     assert(problem != PROBLEM_NONE);
     x->problem = problem;
     x->reason = reason;
+    answer_problem(x);
+    return ANSWER;
+}
+
+/* Browsers ask before they send a token: it is answered here, counts nothing, and may ask for any method that a route takes. */
+static enum outcome allow(struct exchange *x) {
+    answer_preflight(x);
     return ANSWER;
 }
 
@@ -70,20 +75,32 @@ static bool is_preflight(const struct exchange *x) {
            fields_find(fields, FIELD_AC_REQUEST_METHOD);
 }
 
+/* What no route takes, or this one does not. */
+static enum outcome check_form(struct exchange *x) {
+    const struct head *head = client_head(x->client);
+    struct fields fields = exchange_fields(x);
+    if (fields_list_has(fields, FIELD_CONNECTION, STR("upgrade")) &&
+        fields_find(fields, FIELD_UPGRADE))
+        return refuse(x, PROBLEM_UPGRADE_NOT_SUPPORTED, "the request asks for an upgrade");
+    if (head->framing == FRAMING_LENGTH && head->body_bytes > x->route->max_body_bytes)
+        return refuse(x, PROBLEM_PAYLOAD_TOO_LARGE, "Content-Length is above the route's max_body");
+    return NEXT;
+}
+
 static enum outcome route(struct exchange *x) {
     const struct head *head = client_head(x->client);
     x->method = method_of(head->method);
     enum target_verdict verdict = target_parse(&x->target, head->method, head->target, &x->arena);
+    if (verdict == TARGET_NO_MEMORY)
+        return refuse(x, PROBLEM_OVERLOADED, "out of memory");
     if (verdict != TARGET_OK)
-        return refuse(x, verdict == TARGET_NO_MEMORY ? PROBLEM_OVERLOADED : PROBLEM_BAD_REQUEST,
-                      "the request target is malformed");
+        return refuse(x, PROBLEM_BAD_REQUEST, "the request target is malformed");
     x->host = x->target.authority.at ? x->target.authority : head->host;
     if (request_head_loops(x))
         return refuse(x, PROBLEM_LOOP_DETECTED, "Via names this gateway");
     if (own_paths_match(x))
-        return NEXT;
+        return is_preflight(x) ? allow(x) : NEXT;
 
-    /* A preflight asks on behalf of the method that it names: any route that takes the path answers. */
     switch (route_table_match(x->settings->table, &x->target, x->method, &x->route_index,
                               &x->allowed_methods)) {
     case ROUTE_AMBIGUOUS:
@@ -92,26 +109,16 @@ static enum outcome route(struct exchange *x) {
     case ROUTE_NONE:
         return refuse(x, PROBLEM_NO_ROUTE, "no route matches the path");
     case ROUTE_METHOD:
-        if (!is_preflight(x))
-            return refuse(x, PROBLEM_METHOD_NOT_ALLOWED, "no route takes this method here");
-        answer_preflight(x);
-        return ANSWER;
+        return is_preflight(x)
+                   ? allow(x)
+                   : refuse(x, PROBLEM_METHOD_NOT_ALLOWED, "no route takes this method here");
     case ROUTE_FOUND:
         break;
     }
     if (x->settings->routes[x->route_index].is_denied)
         return refuse(x, PROBLEM_NO_ROUTE, "the route is denied");
     x->route = &x->settings->routes[x->route_index];
-    if (is_preflight(x)) {
-        answer_preflight(x);
-        return ANSWER;
-    }
-    if (fields_list_has(exchange_fields(x), FIELD_CONNECTION, STR("upgrade")) &&
-        fields_find(exchange_fields(x), FIELD_UPGRADE))
-        return refuse(x, PROBLEM_UPGRADE_NOT_SUPPORTED, "the request asks for an upgrade");
-    if (head->framing == FRAMING_LENGTH && head->body_bytes > x->route->max_body_bytes)
-        return refuse(x, PROBLEM_PAYLOAD_TOO_LARGE, "Content-Length is above the route's max_body");
-    return NEXT;
+    return is_preflight(x) ? allow(x) : check_form(x);
 }
 
 static enum outcome authenticate(struct exchange *x) {
