@@ -303,8 +303,16 @@ static int add_problem_fields(const struct exchange *x, struct buffer *fields, s
     return answer_add_fields(x, fields, (struct fields){0});
 }
 
+/* Whoever sends what can be read in two ways gets no second request on this connection. */
+static bool closes(enum problem problem) {
+    return problem == PROBLEM_BAD_REQUEST || problem == PROBLEM_AMBIGUOUS_PATH ||
+           problem == PROBLEM_REQUEST_TIMEOUT;
+}
+
 void answer_problem(struct exchange *x) {
     assert(x->problem != PROBLEM_NONE && !x->is_answered);
+    if (closes(x->problem))
+        client_close_after(x->client);
     struct problem_text text = text_of(x);
     struct buffer *fields = &x->gateway->scratch, *body = &x->gateway->scratch_body;
     buffer_clear(fields);

@@ -82,11 +82,9 @@ void relay_request_body(struct exchange *x) {
             upstream_end(x->call);
             return;
         case CLIENT_BODY_BAD:
-            client_close_after(x->client);
             fail(x, PROBLEM_BAD_REQUEST, "the request body's framing is malformed");
             return;
         case CLIENT_BODY_LATE:
-            client_close_after(x->client);
             fail(x, PROBLEM_REQUEST_TIMEOUT, "the request body did not come in time");
             return;
         }
