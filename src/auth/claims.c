@@ -45,8 +45,8 @@ static bool has_controls(struct str s) {
     return false;
 }
 
-/* Far enough from int64's ends that a leeway can be added. */
-#define TIME_FAR (INT64_C(1) << 62)
+/* A time that a double cannot hold to the second is no time (and leaves room to add a leeway). */
+#define TIME_FAR (INT64_C(1) << 53)
 
 /* RFC 7519 2, NumericDate: "a JSON numeric value"; non-integer values can be represented. */
 static bool read_time(const struct node *payload, const char *name, int64_t *time_s) {
@@ -55,14 +55,9 @@ static bool read_time(const struct node *payload, const char *name, int64_t *tim
     *time_s = CLAIM_NO_TIME;
     if (!node)
         return true;
-    if (!node_number(node, &number))
+    if (!node_number(node, &number) || number > (double)TIME_FAR || number < -(double)TIME_FAR)
         return false;
-    if (number >= (double)TIME_FAR)
-        *time_s = TIME_FAR;
-    else if (number <= -(double)TIME_FAR)
-        *time_s = -TIME_FAR;
-    else if (!node_int(node, time_s))
-        *time_s = (int64_t)number;
+    *time_s = (int64_t)number;
     return true;
 }
 
@@ -96,11 +91,11 @@ static const char *read_registered(struct registered *known, const struct node *
     if (!audience_is_good(node_member(payload, "aud")))
         return "the token's aud is neither a string nor an array of strings";
     if (!read_time(payload, "exp", &known->expires_s))
-        return "the token's exp is not a number";
+        return "the token's exp is not a time";
     if (!read_time(payload, "nbf", &known->not_before_s))
-        return "the token's nbf is not a number";
+        return "the token's nbf is not a time";
     if (!read_time(payload, "iat", &known->issued_s))
-        return "the token's iat is not a number";
+        return "the token's iat is not a time";
     return NULL;
 }
 

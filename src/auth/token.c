@@ -73,7 +73,7 @@ static enum token_verdict read_header(struct envelope *e, struct arena *scratch)
     const struct node *header = doc ? doc_root(doc) : NULL;
     const struct node *kid = node_member(header, "kid");
     struct str algorithm = node_string(node_member(header, "alg"));
-    if (node_kind(header) != NODE_OBJECT || !algorithm.at || (kid && node_kind(kid) != NODE_STRING))
+    if (node_kind(header) != NODE_OBJECT || !algorithm.at || (kid && node_string(kid).n == 0))
         return TOKEN_BAD_HEADER;
     if (node_member(header, "crit") || node_member(header, "b64"))
         return TOKEN_CRITICAL_HEADER;

@@ -6,30 +6,43 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #define REFRESH_LOOKS   100
 #define REFRESH_LOOK_NS 100000000L
 
+/* Where the gateway of these settings listens. Alone in a container there may be no more than PORT. */
+static bool find_listener(const char *file, char address[160]) {
+    struct settings *settings = NULL;
+    const char *port = getenv("PORT");
+    if (file)
+        settings = cli_settings(file);
+    else if (settings_load(&settings, NULL, NULL, NULL) < 0)
+        snprintf(address, 160, "[::]:%s", port && port[0] ? port : "8080");
+    if (settings)
+        snprintf(address, 160, STR_FMT, STR_ARG(settings->listen));
+    bool is_found = settings || !file;
+    settings_unref(settings);
+    return is_found;
+}
+
 int command_health(int argc, char **argv) {
     const char *file = argc == 3 && strcmp(argv[1], "-c") == 0 ? argv[2] : NULL;
     struct buffer body = {0};
+    char address[160];
     if (argc != 1 && !file)
         return cli_usage("health", "expected nothing or -c FILE");
-    struct settings *settings = cli_settings(file);
-    if (!settings)
+    if (!find_listener(file, address))
         return EXIT_USAGE;
-    int status = cli_get(settings->listen, STR("/_jotgate/health"), STR_NONE, &body);
+    int status = cli_get(str_of(address), STR("/_jotgate/health"), STR_NONE, &body);
     if (status == 200)
         puts("ok");
     else if (status < 0)
-        fprintf(stderr, "jotgate health: no answer on " STR_FMT ": %s\n", STR_ARG(settings->listen),
-                strerror(-status));
+        fprintf(stderr, "jotgate health: no answer on %s: %s\n", address, strerror(-status));
     else
-        fprintf(stderr, "jotgate health: status %d on " STR_FMT "\n", status,
-                STR_ARG(settings->listen));
+        fprintf(stderr, "jotgate health: status %d on %s\n", status, address);
     buffer_release(&body);
-    settings_unref(settings);
     return status == 200 ? EXIT_OK : EXIT_REFUSED;
 }
 

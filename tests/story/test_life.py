@@ -115,23 +115,6 @@ class Start(Story):
         self.assertEqual(code, 2)
         self.assertIn("SUPABASE_URL", out + err)
 
-    def test_a_bad_reload_keeps_the_old_settings(self):
-        gateway = self.start()
-        with open(gateway.config, "w", encoding="utf-8") as file:
-            file.write("bananas: 1\n")
-        gateway.signal(signal.SIGHUP)
-        gateway.wait_for_log(lambda line: "bananas" in json.dumps(line), "a line that says why")
-        self.assertEqual(self.get("/open").status, 200)
-
-    def test_a_good_reload_takes_effect(self):
-        gateway = self.start()
-        with open(gateway.config, encoding="utf-8") as file:
-            text = file.read()
-        with open(gateway.config, "w", encoding="utf-8") as file:
-            file.write(text.replace("/open", "/moved"))
-        gateway.signal(signal.SIGHUP)
-        gateway.wait_until(lambda: self.get("/moved").status == 200, "the new route")
-        self.assertEqual(self.get("/open").status, 404)
 
 
 class Commands(unittest.TestCase):

@@ -127,7 +127,7 @@ class TurnedAway(Tokens):
     def test_a_payload_that_is_no_object(self):
         key = self.keys[0]
         good = f'{{"alg":"ES256","kid":"{key.kid}"}}'
-        for payload in ("[]", '"x"', "1", "null", "true", "", "{", "{} {}", "{}\x00", '{"a":"\\ud800"}', b"{\"a\":\"\xff\"}", "[" * 100000):
+        for payload in ("[]", '"x"', "1", "null", "true", "", "{", "{} {}", "{}\x00", '{"a":"\\ud800"}', b"{\"a\":\"\xff\"}", "[" * 10000):
             self.refused(assemble(good, payload, key.sign))
 
     def test_base64url_that_is_not_strict(self):
