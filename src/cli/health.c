@@ -19,7 +19,7 @@ static bool find_listener(const char *file, char address[160]) {
     if (file)
         settings = cli_settings(file);
     else if (settings_load(&settings, NULL, NULL, NULL) < 0)
-        snprintf(address, 160, "[::]:%s", port && port[0] ? port : "8080");
+        snprintf(address, 160, "127.0.0.1:%s", port && port[0] ? port : "8080");
     if (settings)
         snprintf(address, 160, STR_FMT, STR_ARG(settings->listen));
     bool is_found = settings || !file;
