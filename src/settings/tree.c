@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "tree.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <yaml.h>
@@ -27,6 +28,9 @@ void reader_error(struct reader *r, const struct branch *at, const char *format,
                  at && at->line ? at->line : 1, at && at->column ? at->column : 1, STR_ARG(key),
                  separator, message);
     }
+    for (char *c = line; *c; c++) /* what the file says may not make a second line of it */
+        if ((unsigned char)*c < ' ' || *c == 127)
+            *c = '?';
     r->n_errors++;
     if (r->report)
         r->report(r->report_arg, line);
@@ -54,9 +58,8 @@ static struct branch *new_branch(struct reader *r, const yaml_node_t *node, stru
 
 static bool is_own_tag(const yaml_node_t *node) {
     const char *tag = (const char *)node->tag;
-    return !tag || strncmp(tag, "tag:yaml.org,2002:str", 21) == 0 ||
-           strncmp(tag, "tag:yaml.org,2002:seq", 21) == 0 ||
-           strncmp(tag, "tag:yaml.org,2002:map", 21) == 0;
+    return !tag || strcmp(tag, YAML_STR_TAG) == 0 || strcmp(tag, YAML_SEQ_TAG) == 0 ||
+           strcmp(tag, YAML_MAP_TAG) == 0;
 }
 
 static bool add_list(struct reader *r, yaml_document_t *document, const yaml_node_t *node,
@@ -80,7 +83,8 @@ static bool add_map(struct reader *r, yaml_document_t *document, const yaml_node
         const yaml_node_t *name = yaml_document_get_node(document, pair->key);
         struct branch at = {.line = name->start_mark.line + 1,
                             .column = name->start_mark.column + 1};
-        if (name->type != YAML_SCALAR_NODE || name->data.scalar.length == 0) {
+        if (name->type != YAML_SCALAR_NODE || name->data.scalar.length == 0 ||
+            memchr(name->data.scalar.value, '\0', name->data.scalar.length)) {
             reader_error(r, &at, "expected a setting's name");
             return false;
         }
@@ -94,7 +98,8 @@ static bool add_map(struct reader *r, yaml_document_t *document, const yaml_node
         *end = build(r, document, pair->value, at.key, depth + 1);
         if (!*end)
             return false;
-        if (!(*end)->children && (*end)->kind == BRANCH_SCALAR && (*end)->text.n == 0) {
+        if (!(*end)->children && (*end)->kind == BRANCH_SCALAR && (*end)->is_plain &&
+            (*end)->text.n == 0) {
             (*end)->line = at.line; /* nothing stands there: point at the name */
             (*end)->column = at.column;
         }
@@ -134,32 +139,46 @@ static struct branch *build(struct reader *r, yaml_document_t *document, int ind
     return NULL;
 }
 
-/* The document API resolves aliases silently: they are looked for in the events first. */
-static bool has_no_alias(struct reader *r, struct str text) {
+static bool has_anchor(const yaml_event_t *event) {
+    return event->type == YAML_ALIAS_EVENT ||
+           (event->type == YAML_SCALAR_EVENT && event->data.scalar.anchor) ||
+           (event->type == YAML_SEQUENCE_START_EVENT && event->data.sequence_start.anchor) ||
+           (event->type == YAML_MAPPING_START_EVENT && event->data.mapping_start.anchor);
+}
+
+static int depth_step(const yaml_event_t *event) {
+    bool opens =
+        event->type == YAML_SEQUENCE_START_EVENT || event->type == YAML_MAPPING_START_EVENT;
+    bool closes = event->type == YAML_SEQUENCE_END_EVENT || event->type == YAML_MAPPING_END_EVENT;
+    return opens - closes;
+}
+
+/* What a document must not have, looked for in its events: loaded as a document, aliases are resolved silently, and libyaml's
+ * time grows with the square of the depth. */
+static bool check_events(struct reader *r, struct str text) {
     yaml_parser_t parser;
     yaml_event_t event;
-    bool is_good = true, is_at_end = false;
+    bool is_at_end = false;
+    const char *wrong = NULL;
+    int depth = 0;
     if (!yaml_parser_initialize(&parser))
         return false;
     yaml_parser_set_input_string(&parser, (const unsigned char *)text.at, text.n);
-    while (is_good && !is_at_end && yaml_parser_parse(&parser, &event)) {
-        bool has_anchor =
-            event.type == YAML_ALIAS_EVENT ||
-            (event.type == YAML_SCALAR_EVENT && event.data.scalar.anchor) ||
-            (event.type == YAML_SEQUENCE_START_EVENT && event.data.sequence_start.anchor) ||
-            (event.type == YAML_MAPPING_START_EVENT && event.data.mapping_start.anchor);
+    while (!wrong && !is_at_end && yaml_parser_parse(&parser, &event)) {
+        struct branch at = {.line = event.start_mark.line + 1,
+                            .column = event.start_mark.column + 1};
         is_at_end = event.type == YAML_STREAM_END_EVENT;
-        if (has_anchor) {
-            struct branch at = {.line = event.start_mark.line + 1,
-                                .column = event.start_mark.column + 1};
-            reader_error(r, &at,
-                         "YAML anchors and aliases are not understood; write the value out");
-            is_good = false;
-        }
+        depth += depth_step(&event);
+        if (has_anchor(&event))
+            wrong = "YAML anchors and aliases are not understood; write the value out";
+        else if (depth > DEPTH_MAX)
+            wrong = "nested too deeply";
+        if (wrong)
+            reader_error(r, &at, "%s", wrong);
         yaml_event_delete(&event);
     }
     yaml_parser_delete(&parser);
-    return is_good; /* a syntax error is reported by the document parser */
+    return !wrong; /* a syntax error is reported by the document parser */
 }
 
 static void report_syntax(struct reader *r, const yaml_parser_t *parser) {
@@ -205,7 +224,7 @@ struct branch *tree_parse(struct reader *r, struct str text) {
     }
     if (!text.at)
         text = STR(""); /* libyaml asserts on NULL */
-    if (!has_no_alias(r, text) || !yaml_parser_initialize(&parser))
+    if (!check_events(r, text) || !yaml_parser_initialize(&parser))
         return NULL;
     yaml_parser_set_input_string(&parser, (const unsigned char *)text.at, text.n);
     struct branch *root = parse_document(r, &parser);
