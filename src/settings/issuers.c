@@ -21,12 +21,6 @@ static bool read_branch(struct reader *r, const struct branch *b, void *target) 
     return true;
 }
 
-static bool read_optional_strings(struct reader *r, const struct branch *b, void *target) {
-    if (b->kind == BRANCH_LIST && !b->children)
-        return true;
-    return read_strings(r, b, target);
-}
-
 static bool read_hs256_secret(struct reader *r, const struct branch *b, void *target) {
     struct str *secret = target;
     if (!read_secret(r, b, secret))
@@ -40,12 +34,12 @@ static bool read_hs256_secret(struct reader *r, const struct branch *b, void *ta
 
 /* clang-format off */
 static const struct entry entries[] = {
-    {"name",         read_string,           offsetof(struct issuer, name),         "supabase"},
+    {"name",         read_name,             offsetof(struct issuer, name),         "supabase"},
     {"issuer",       read_strings,          offsetof(struct issuer, issuer),       "auto"},
     {"jwks_url",     read_string,           offsetof(struct issuer, jwks_url),     ""},
     {"jwks_file",    read_string,           offsetof(struct issuer, jwks_file),    ""},
     {"discovery",    read_bool,             offsetof(struct issuer, discovery),    "false"},
-    {"audience",     read_optional_strings, offsetof(struct issuer, audience),     "authenticated"},
+    {"audience",     read_strings_or_none,  offsetof(struct issuer, audience),     "authenticated"},
     {"algorithms",   read_strings,          offsetof(struct issuer, algorithms),   NULL},
     {"hs256_secret", read_hs256_secret,     offsetof(struct issuer, hs256_secret), NULL},
     {"leeway",       read_seconds,          offsetof(struct issuer, leeway_s),     "30s"},
@@ -108,6 +102,11 @@ static bool find_source(struct reader *r, const struct branch *b, const struct s
                                      .jwks_file = issuer->jwks_file,
                                      .is_auto = is_auto,
                                      .hs256_secret = issuer->hs256_secret};
+    if (is_auto && s->supabase_url.n == 0) {
+        reader_error(r, b,
+                     "'issuer: auto' is the project's own: set supabase.url, or name the issuer");
+        return false;
+    }
     if (is_auto) {
         source->auto_issuer_url = below_project(r, s, "/auth/v1/.well-known/openid-configuration");
         source->auto_issuer_default = below_project(r, s, "/auth/v1");

@@ -45,24 +45,6 @@ static bool read_rate(struct reader *r, const struct branch *rate, const struct 
     return true;
 }
 
-static bool is_policy_name(struct str name) {
-    for (size_t i = 0; i < name.n; i++)
-        if (!((name.at[i] >= 'a' && name.at[i] <= 'z') ||
-              (name.at[i] >= 'A' && name.at[i] <= 'Z') ||
-              (name.at[i] >= '0' && name.at[i] <= '9') || strchr("_-.", name.at[i])))
-            return false;
-    return name.n > 0 && name.n <= 64;
-}
-
-/* Every name reaches header fields and metric labels. */
-static bool check_name(struct reader *r, const struct branch *at, struct str name) {
-    if (is_policy_name(name))
-        return true;
-    reader_error(r, at, "'" STR_FMT "': a name is 1 to 64 letters, digits, '_', '-', '.'",
-                 STR_ARG(str_first(name, 60)));
-    return false;
-}
-
 /* ---- plans ---- */
 
 struct plans_section {
@@ -79,7 +61,7 @@ static const struct entry plans_entries[] = {
     {"tiers",     keep_branch, offsetof(struct plans_section, tiers),        "!"},
 };
 static const struct entry policy_entries[] = {
-    {"name",   read_string, offsetof(struct policy, name),      "!"},
+    {"name",   read_name,   offsetof(struct policy, name),      "!"},
     {"rate",   keep_branch, offsetof(struct policy, rate_at),   "!"},
     {"burst",  keep_branch, offsetof(struct policy, burst_at),  NULL},
     {"shadow", read_bool,   offsetof(struct policy, is_shadow), "false"},
@@ -89,7 +71,7 @@ static const struct entry policy_entries[] = {
 static bool read_policy(struct reader *r, const struct branch *b, struct str prefix,
                         struct limit_policy *policy) {
     struct policy read = {0};
-    if (!READ_SECTION(r, b, policy_entries, &read) || !check_name(r, b, read.name) ||
+    if (!READ_SECTION(r, b, policy_entries, &read) ||
         !read_rate(r, read.rate_at, read.burst_at, &policy->rate))
         return false;
     policy->name = read.name;
@@ -250,7 +232,7 @@ static const struct entry limit_entries[] = {
     {"rate",   keep_branch, offsetof(struct limit, rate_at),    "!"},
     {"burst",  keep_branch, offsetof(struct limit, burst_at),   NULL},
     {"for",    read_for,    offsetof(struct limit, applies_to), "everyone"},
-    {"except", read_cidrs,  offsetof(struct limit, except),     NULL},
+    {"except", read_cidrs_or_none, offsetof(struct limit, except), NULL},
     {"shadow", read_bool,   offsetof(struct limit, is_shadow),  "false"},
 };
 /* clang-format on */
@@ -276,6 +258,10 @@ static bool read_limit_key(struct reader *r, const struct branch *b, struct str 
 static bool read_limit(struct reader *r, const struct branch *b, struct settings *s,
                        struct named_limit *limit) {
     struct limit read = {0};
+    if (str_eq(b->key, STR("plan")) || str_starts(b->key, STR("plan."))) {
+        reader_error(r, b, "in a route's limits this name means the caller's plan; take another");
+        return false;
+    }
     if (!check_name(r, b, b->key) || !READ_SECTION(r, b, limit_entries, &read) ||
         !read_limit_key(r, b, read.key, s, &limit->policy) ||
         !read_rate(r, read.rate_at, read.burst_at, &limit->policy.rate))

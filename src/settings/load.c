@@ -12,6 +12,7 @@
 
 #define FILE_MAX_BYTES    ((1u << 20) + 1)
 #define ADMIN_TOKEN_LEAST 32
+#define WORKERS_MAX       256
 
 /* ---- sections ---- */
 
@@ -25,9 +26,13 @@ static bool read_workers(struct reader *r, const struct branch *b, void *target)
         *(size_t *)target = 0;
         return true;
     }
-    if (read_count(r, b, target) && *(size_t *)target <= 256)
+    uint64_t n;
+    if (str_to_u64(text, &n) && n >= 1 && n <= WORKERS_MAX) {
+        *(size_t *)target = (size_t)n;
         return true;
-    reader_error(r, b, "expected auto, or 1 to 256");
+    }
+    reader_error(r, b, "'" STR_FMT "': expected auto, or 1 to %d", STR_ARG(str_first(text, 60)),
+                 WORKERS_MAX);
     return false;
 }
 
@@ -45,10 +50,10 @@ static bool read_http(struct reader *r, const struct branch *b, void *target) {
         {"max_request_line",       read_size32,   AT(http.max_request_line),       "16KiB"},
         {"max_head",               read_size32,   AT(http.max_head),               "64KiB"},
         {"max_fields",             read_count32,  AT(http.max_fields),             "128"},
-        {"head_timeout",           read_duration, AT(http.head_timeout_ns),        "15s"},
-        {"body_timeout",           read_duration, AT(http.body_timeout_ns),        "30s"},
-        {"idle_timeout",           read_duration, AT(http.idle_timeout_ns),        "75s"},
-        {"write_timeout",          read_duration, AT(http.write_timeout_ns),       "60s"},
+        {"head_timeout",           read_timeout,  AT(http.head_timeout_ns),        "15s"},
+        {"body_timeout",           read_timeout,  AT(http.body_timeout_ns),        "30s"},
+        {"idle_timeout",           read_timeout,  AT(http.idle_timeout_ns),        "75s"},
+        {"write_timeout",          read_timeout,  AT(http.write_timeout_ns),       "60s"},
         {"max_connections",        read_count32,  AT(http.max_connections),        "16384"},
         {"max_connections_per_ip", read_count32,  AT(http.max_connections_per_ip), "0"},
     };
@@ -68,9 +73,15 @@ static bool read_upstream(struct reader *r, const struct branch *b, void *target
     static const struct entry entries[] = {
         {"max_idle", read_count32, AT(upstream_max_idle), "64"},
         {"max_open", read_count32, AT(upstream_max_open), "1024"},
-        {"idle_timeout", read_duration, AT(upstream_idle_ns), "30s"},
+        {"idle_timeout", read_timeout, AT(upstream_idle_ns), "30s"},
     };
-    return READ_SECTION(r, b->line ? b : NULL, entries, target);
+    const struct settings *s = target;
+    if (!READ_SECTION(r, b->line ? b : NULL, entries, target))
+        return false;
+    if (s->upstream_max_open >= 1)
+        return true;
+    reader_error(r, b, "expected a max_open from 1");
+    return false;
 }
 
 static bool read_level(struct reader *r, const struct branch *b, void *target) {
@@ -120,8 +131,9 @@ static bool read_supabase_url(struct reader *r, const struct branch *b, void *ta
     if (unit_origin(s->supabase_url, &s->supabase, r->arena, &why) &&
         !str_starts(s->supabase_url, STR("unix:")))
         return true;
+    bool has_user = str_index(s->supabase_url, '@') < s->supabase_url.n; /* and a password */
     reader_error(r, b, "'" STR_FMT "': expected the project's URL, like https://abc.supabase.co",
-                 STR_ARG(str_first(s->supabase_url, 120)));
+                 STR_ARG(has_user ? STR("...") : str_first(s->supabase_url, 120)));
     return false;
 }
 
@@ -143,10 +155,10 @@ static bool read_supabase(struct reader *r, const struct branch *b, void *target
 
 static bool read_jwks(struct reader *r, const struct branch *b, void *target) {
     static const struct entry entries[] = {
-        {"refresh", read_seconds, AT(jwks_refresh_s), "10m"},
-        {"max_stale", read_seconds, AT(jwks_max_stale_s), "24h"},
+        {"refresh", read_timeout_seconds, AT(jwks_refresh_s), "10m"},
+        {"max_stale", read_timeout_seconds, AT(jwks_max_stale_s), "24h"},
         {"cooldown", read_seconds, AT(jwks_cooldown_s), "30s"},
-        {"timeout", read_milliseconds, AT(jwks_timeout_ms), "5s"},
+        {"timeout", read_timeout_milliseconds, AT(jwks_timeout_ms), "5s"},
     };
     return READ_SECTION(r, b->line ? b : NULL, entries, target);
 }
@@ -170,7 +182,7 @@ static bool read_trust_section(struct reader *r, const struct branch *b, void *t
 }
 
 static bool read_cors(struct reader *r, const struct branch *b, void *target) {
-    static const struct entry entries[] = {{"origins", read_strings, 0, "*"}};
+    static const struct entry entries[] = {{"origins", read_strings_or_none, 0, "*"}};
     struct settings *s = target;
     struct strings origins = {0};
     if (!READ_SECTION(r, b->line ? b : NULL, entries, &origins))

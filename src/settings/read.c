@@ -72,7 +72,7 @@ bool read_secret(struct reader *r, const struct branch *b, void *target) {
     bool is_unset;
     if (!read_scalar(r, b, secret, &is_unset))
         return false;
-    if (secret->n == 0 && !is_unset && !b->is_default) {
+    if (secret->n == 0 && !is_unset) {
         reader_error(r, b, "is set but empty; unset it or give it a value");
         return false;
     }
@@ -119,6 +119,24 @@ bool read_seconds(struct reader *r, const struct branch *b, void *target) {
 
 bool read_milliseconds(struct reader *r, const struct branch *b, void *target) {
     return read_multiple(r, b, NS_PER_MS, "milliseconds", target);
+}
+
+static bool is_more_than_nothing(struct reader *r, const struct branch *b, int64_t value) {
+    if (value == 0)
+        reader_error(r, b, "expected more than nothing");
+    return value > 0;
+}
+
+bool read_timeout(struct reader *r, const struct branch *b, void *target) {
+    return read_duration(r, b, target) && is_more_than_nothing(r, b, *(int64_t *)target);
+}
+
+bool read_timeout_seconds(struct reader *r, const struct branch *b, void *target) {
+    return read_seconds(r, b, target) && is_more_than_nothing(r, b, *(int64_t *)target);
+}
+
+bool read_timeout_milliseconds(struct reader *r, const struct branch *b, void *target) {
+    return read_milliseconds(r, b, target) && is_more_than_nothing(r, b, *(int64_t *)target);
 }
 
 static bool unit_size_signed(struct str text, int64_t *value, const char **why) {
@@ -226,7 +244,7 @@ static bool read_text(struct reader *r, const struct branch *b, struct str *text
     return false;
 }
 
-bool read_strings(struct reader *r, const struct branch *b, void *target) {
+bool read_strings_or_none(struct reader *r, const struct branch *b, void *target) {
     struct strings *strings = target;
     size_t n = b->kind == BRANCH_LIST ? tree_count(b) : 1, i = 0;
     struct str *list = reader_alloc(r, n * sizeof(*list));
@@ -243,12 +261,26 @@ bool read_strings(struct reader *r, const struct branch *b, void *target) {
     return true;
 }
 
+/* An empty list reads like "nobody" and would mean "any" or "the default" in most places. */
+static bool names_something(struct reader *r, const struct branch *b) {
+    bool is_empty = b->kind == BRANCH_LIST && !b->children;
+    if (is_empty)
+        reader_error(r, b, "expected at least one value");
+    return !is_empty;
+}
+
+bool read_strings(struct reader *r, const struct branch *b, void *target) {
+    return names_something(r, b) && read_strings_or_none(r, b, target);
+}
+
 bool read_cidrs(struct reader *r, const struct branch *b, void *target) {
+    return names_something(r, b) && read_cidrs_or_none(r, b, target);
+}
+
+bool read_cidrs_or_none(struct reader *r, const struct branch *b, void *target) {
     struct cidrs *cidrs = target;
     struct strings texts = {0};
-    if (b->kind == BRANCH_SCALAR && b->text.n == 0)
-        return true;
-    if (!read_strings(r, b, &texts))
+    if (!read_strings_or_none(r, b, &texts))
         return false;
     struct cidr *list = reader_alloc(r, texts.n * sizeof(*list));
     for (size_t i = 0; list && i < texts.n; i++)
@@ -260,6 +292,25 @@ bool read_cidrs(struct reader *r, const struct branch *b, void *target) {
         }
     *cidrs = (struct cidrs){list, texts.n};
     return list;
+}
+
+static bool is_name_byte(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+}
+
+bool check_name(struct reader *r, const struct branch *at, struct str name) {
+    bool is_good = name.n > 0 && name.n <= 64;
+    for (size_t i = 0; is_good && i < name.n; i++)
+        is_good = is_name_byte(name.at[i]);
+    if (!is_good)
+        reader_error(r, at, "'" STR_FMT "': a name is 1 to 64 letters, digits, '_', '-', '.'",
+                     STR_ARG(str_first(name, 60)));
+    return is_good;
+}
+
+bool read_name(struct reader *r, const struct branch *b, void *target) {
+    return read_scalar(r, b, target, NULL) && check_name(r, b, *(struct str *)target);
 }
 
 bool read_claim_path(struct reader *r, const struct branch *b, struct str path,

@@ -31,6 +31,11 @@ bool read_size(struct reader *r, const struct branch *b, void *target);         
 bool read_count(struct reader *r, const struct branch *b, void *target);   /* size_t, 1 .. 10^9 */
 bool read_count32(struct reader *r, const struct branch *b, void *target); /* uint32_t, 0 .. 10^9 */
 bool read_cost(struct reader *r, const struct branch *b, void *target);    /* int64_t, 0 .. 10^6 */
+/* The same, but more than nothing: a timeout of 0 would let nothing happen, or never end. */
+bool read_timeout(struct reader *r, const struct branch *b, void *target);         /* int64_t ns */
+bool read_timeout_seconds(struct reader *r, const struct branch *b, void *target); /* int64_t s */
+bool read_timeout_milliseconds(struct reader *r, const struct branch *b,
+                               void *target); /* int64_t ms */
 bool read_bool(struct reader *r, const struct branch *b, void *target);
 
 /* One of `names`; the index. */
@@ -41,13 +46,20 @@ struct strings {
     const struct str *list;
     size_t n;
 };
-bool read_strings(struct reader *r, const struct branch *b,
-                  void *target); /* struct strings: one scalar or a list; none empty */
+/* struct strings: one scalar or a list of at least one; none of them empty. */
+bool read_strings(struct reader *r, const struct branch *b, void *target);
+bool read_strings_or_none(struct reader *r, const struct branch *b, void *target); /* or [] */
 struct cidrs {
     const struct cidr *list;
     size_t n;
 };
-bool read_cidrs(struct reader *r, const struct branch *b, void *target); /* struct cidrs: a list */
+bool read_cidrs(struct reader *r, const struct branch *b,
+                void *target); /* struct cidrs: as strings */
+bool read_cidrs_or_none(struct reader *r, const struct branch *b, void *target);
+
+/* A name that reaches header fields, metric labels and subjects: 1 to 64 letters, digits, '_', '-', '.'. */
+bool check_name(struct reader *r, const struct branch *at, struct str name);
+bool read_name(struct reader *r, const struct branch *b, void *target); /* struct str */
 
 struct rule_list {
     const struct claim_rule *list;

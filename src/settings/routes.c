@@ -46,16 +46,14 @@ static bool read_route_limits(struct reader *r, const struct branch *b, void *ta
     struct route_section *section =
         (struct route_section *)((char *)target - offsetof(struct route_section, limits));
     section->has_limits = true;
-    if (b->kind == BRANCH_LIST && !b->children)
-        return true;
-    return read_strings(r, b, target);
+    return read_strings_or_none(r, b, target);
 }
 
 static bool read_timeouts(struct reader *r, const struct branch *b, void *target) {
     static const struct entry entries[] = {
-        {"connect", read_duration, 0, "5s"},
-        {"first_byte", read_duration, sizeof(int64_t), "155s"},
-        {"idle", read_duration, 2 * sizeof(int64_t), "150s"},
+        {"connect", read_timeout, 0, "5s"},
+        {"first_byte", read_timeout, sizeof(int64_t), "155s"},
+        {"idle", read_timeout, 2 * sizeof(int64_t), "150s"},
     };
     return READ_SECTION(r, b->line ? b : NULL, entries, target);
 }
@@ -187,8 +185,10 @@ static bool set_upstream(struct reader *r, const struct branch *b, struct settin
     }
     struct origin *origin = reader_alloc(r, sizeof(*origin));
     if (!origin || !unit_origin(read->upstream, origin, r->arena, &why)) {
+        bool has_user = str_index(read->upstream, '@') < read->upstream.n; /* and a password */
         reader_error(r, tree_member(b, "upstream"), "'" STR_FMT "': %s",
-                     STR_ARG(str_first(read->upstream, 120)), origin ? why : "");
+                     STR_ARG(has_user ? STR("...") : str_first(read->upstream, 120)),
+                     origin ? why : "out of memory");
         return false;
     }
     route->upstream = origin;
