@@ -1,0 +1,632 @@
+/* SPDX-License-Identifier: MIT */
+/* Proves settings/settings.h: what is refused, where it is said to stand, and what was expected. */
+#include "rig.h"
+
+#include "suite.h"
+#include <unistd.h>
+
+/* The text begins in line 2 of f.yaml; line 1 names a project. */
+struct row {
+    const char *text, *place, *words;
+};
+
+static void all_are_refused(const struct row *rows, size_t n) {
+    rig_setup();
+    for (size_t i = 0; i < n; i++)
+        refused(rows[i].text, rows[i].place, rows[i].words);
+    rig_teardown();
+}
+#define ALL_ARE_REFUSED(rows) all_are_refused(rows, sizeof(rows) / sizeof((rows)[0]))
+
+START_TEST(unknown_names_are_refused_where_they_stand) {
+    static const struct row rows[] = {
+        {"bananas: 1\n", "f.yaml:2:10: bananas: ", "no such setting"},
+        {"bananas:\n", "f.yaml:2:1: bananas: ", "known are: listen"},
+        {"http:\n  max_heads: 1KiB\n", "f.yaml:3:14: max_heads: ", "max_head"},
+        {"drain: { delay: 1s, tiemout: 2s }\n", "f.yaml:2:30: tiemout: ", "timeout"},
+        {"redis: { url: x }\n", "f.yaml:2:", "no such setting"},
+        {"payment: { claim: x }\n", "f.yaml:2:", "no such setting"},
+        {"tls: []\n", "f.yaml:2:", "no such setting"},
+        {"auth_failures: { rate: 1/minute }\n", "f.yaml:2:", "no such setting"},
+        {"routes: [ { path: /a, region: pin } ]\n", "f.yaml:2:31: region: ", "no such setting"},
+        {"issuers: [ { name: a, issuers: x } ]\n", "f.yaml:2:", "no such setting"},
+        {"plans: { default: a, tiers: { a: { default: [ { name: q, quota: 5/day } ] } } }\n",
+         "f.yaml:2:", "quota"},
+        {"limits: { a: { key: ip, rate: 1/minute, bursts: 1 } }\n", "f.yaml:2:", "bursts"},
+        {"trust: { client: auto }\n", "f.yaml:2:", "client_ip"},
+        {"Listen: x\n", "f.yaml:2:", "no such setting"},
+        {"<<: { listen: x }\n", "f.yaml:2:", "no such setting"},
+    };
+    ALL_ARE_REFUSED(rows);
+}
+END_TEST
+
+START_TEST(names_that_stand_twice_are_refused) {
+    static const struct row rows[] = {
+        {"listen: \"[::]:1\"\nlisten: \"[::]:2\"\n",
+         "f.yaml:3:1: listen: ", "twice (first in line 2)"},
+        {"drain: { delay: 1s, delay: 2s }\n", "f.yaml:2:21: delay: ", "twice"},
+        {"supabase: { url: \"http://b\" }\n", "f.yaml:2:1: supabase: ", "twice (first in line 1)"},
+        {"limits:\n  a: { key: ip, rate: 1/minute }\n  a: { key: ip, rate: 2/minute }\n",
+         "f.yaml:4:3: a: ", "twice"},
+        {"issuers: [ { name: a, issuer: x }, { name: a, issuer: y } ]\n",
+         "f.yaml:2:", "two issuers are called 'a'"},
+        {"issuers: [ { issuer: x }, { issuer: y } ]\n",
+         "f.yaml:2:", "two issuers are called 'supabase'"},
+        {"plans: { default: a, tiers: { a: { default: [ { name: x, rate: 1/minute }, { name: x, "
+         "rate: 2/minute } ] } } }\n",
+         "f.yaml:2:", "two limits of this group are called 'x'"},
+        {"routes:\n  - { path: /a }\n  - { path: /a }\n", "f.yaml:4:", "/a"},
+        {"routes:\n  - { path: /a, methods: [GET] }\n  - { path: /a, methods: [HEAD] }\n",
+         "f.yaml:4:", "/a"},
+        {"routes: [ { path: /a, limits: [plan, plan] } ]\n", "f.yaml:2:", "twice"},
+    };
+    ALL_ARE_REFUSED(rows);
+}
+END_TEST
+
+START_TEST(what_is_no_yaml_is_refused) {
+    static const struct row rows[] = {
+        {"listen: [1, 2\nadmin: x: y\n", "f.yaml:3:", "not YAML"},
+        {"a: b: c\n", "f.yaml:2:", "not YAML"},
+        {"\tlisten: x\n", "f.yaml:2:", "not YAML"},
+        {"listen: \"x\n", "f.yaml:", "not YAML"},
+        {"- a\n", "f.yaml:2:", "not YAML"},
+        {"listen: \xff\n", "f.yaml:", "not YAML"},
+        {"listen: \x01\n", "f.yaml:", "not YAML"},
+        {"listen: \"[::]:1\"\n---\nadmin: \"[::]:2\"\n", "f.yaml:", "one YAML document"},
+        {"? [a, b]\n: c\n", "f.yaml:2:", "expected a setting's name"},
+        {"? \"\"\n: c\n", "f.yaml:2:", "expected a setting's name"},
+    };
+    ALL_ARE_REFUSED(rows);
+    rig_setup();
+    ck_assert_int_eq(rig_read("- a\n- b\n"), -EINVAL);
+    check_said("a list", "f.yaml:1:1: ", "expected settings as 'name: value'");
+    ck_assert_int_eq(rig_read("just words\n"), -EINVAL);
+    check_said("words", "f.yaml:1:1: ", "expected settings");
+    rig_teardown();
+}
+END_TEST
+
+START_TEST(anchors_aliases_and_tags_are_refused) {
+    static const struct row rows[] = {
+        {"listen: &a \"[::]:1\"\nadmin: *a\n", "f.yaml:2:9: ", "anchors and aliases"},
+        {"drain: &d { delay: 1s }\n", "f.yaml:2:8: ", "anchors and aliases"},
+        {"routes: &r []\n", "f.yaml:2:9: ", "anchors and aliases"},
+        {"admin: *nothing\n", "f.yaml:2:8: ", "anchors and aliases"},
+        {"workers: !!int 2\n", "f.yaml:2:10: workers: ", "tags"},
+        {"workers: !mine 2\n", "f.yaml:2:10: workers: ", "tags"},
+        {"drain: !!python/object { delay: 1s }\n", "f.yaml:2:8: drain: ", "tags"},
+        {"workers: !!strange 2\n", "f.yaml:2:10: workers: ", "tags"},
+    };
+    ALL_ARE_REFUSED(rows);
+}
+END_TEST
+
+START_TEST(texts_beyond_all_bounds_are_refused) {
+    size_t n = (1u << 20) + 2;
+    char *text = malloc(n);
+    ck_assert_ptr_nonnull(text);
+    rig_setup();
+    memset(text, '#', n);
+    ck_assert_int_eq(
+        settings_parse(&rig.settings, (struct str){text, n}, "f.yaml", rig_report, &rig), -EINVAL);
+    check_said("large", "f.yaml:1:1: ", "1 MiB");
+    rig_forget();
+    memset(text, '[', 100000);
+    ck_assert_int_eq(
+        settings_parse(&rig.settings, (struct str){text, 100000}, "f.yaml", rig_report, &rig),
+        -EINVAL);
+    ck_assert_uint_ge(rig.n_lines, 1);
+    rig_forget();
+    refused("routes: [[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]\n",
+            "f.yaml:2:", "nested too deeply");
+    free(text);
+    rig_teardown();
+}
+END_TEST
+
+START_TEST(values_of_the_wrong_shape_are_refused) {
+    static const struct row rows[] = {
+        {"listen: [a]\n", "f.yaml:2:9: listen: ", "expected one value, not a list"},
+        {"listen: { a: b }\n", "f.yaml:2:9: listen: ", "expected one value, not a map"},
+        {"drain: 5s\n", "f.yaml:2:8: drain: ", "expected settings as"},
+        {"drain: [5s]\n", "f.yaml:2:8: drain: ", "expected settings as"},
+        {"routes: /a\n", "f.yaml:2:9: routes: ", "expected a list of routes"},
+        {"routes: { path: /a }\n", "f.yaml:2:9: routes: ", "expected a list of routes"},
+        {"routes: [ /a ]\n", "f.yaml:2:11: ", "expected settings as"},
+        {"issuers: { name: a }\n", "f.yaml:2:10: issuers: ", "expected a list of issuers"},
+        {"issuers: []\n", "f.yaml:2:10: issuers: ", "expected a list of issuers"},
+        {"limits: [ a ]\n", "f.yaml:2:9: limits: ", "expected limits by name"},
+        {"limits: { a: 60/minute }\n", "f.yaml:2:14: a: ", "expected settings as"},
+        {"plans: { default: a, tiers: [a] }\n",
+         "f.yaml:2:29: tiers: ", "expected at least one tier"},
+        {"plans: { default: a, tiers: {} }\n",
+         "f.yaml:2:29: tiers: ", "expected at least one tier"},
+        {"plans: { default: a, tiers: { a: [] } }\n",
+         "f.yaml:2:34: a: ", "expected the tier's groups"},
+        {"plans: { default: a, tiers: { a: { default: {} } } }\n",
+         "f.yaml:2:45: default: ", "expected a list of limits"},
+        {"routes: [ { path: /a, require: admin } ]\n",
+         "f.yaml:2:32: require: ", "expected claim rules"},
+        {"routes: [ { path: /a, limits: [[plan]] } ]\n",
+         "f.yaml:2:32: limits: ", "expected one value"},
+    };
+    ALL_ARE_REFUSED(rows);
+}
+END_TEST
+
+START_TEST(wrong_units_and_numbers_are_refused) {
+    static const struct row rows[] = {
+        {"drain: { delay: 5 }\n", "f.yaml:2:17: delay: '5'", "30s"},
+        {"drain: { delay: 5 parsecs }\n", "f.yaml:2:17: delay: '5 parsecs'", "30s"},
+        {"drain: { timeout: -1s }\n", "f.yaml:2:19: timeout: ", "30s"},
+        {"jwks: { refresh: 1500ms }\n", "f.yaml:2:18: refresh: ", "whole seconds"},
+        {"jwks: { max_stale: 1day }\n", "f.yaml:2:20: max_stale: ", "24h"},
+        {"issuers: [ { leeway: 500ms } ]\n", "f.yaml:2:22: leeway: ", "whole seconds"},
+        {"http: { max_head: 64KB }\n", "f.yaml:2:19: max_head: ", "64KiB"},
+        {"http: { max_head: 10 }\n", "f.yaml:2:19: max_head: ", "256 bytes"},
+        {"http: { max_head: 17MiB }\n", "f.yaml:2:19: max_head: ", "16MiB"},
+        {"http: { max_fields: many }\n", "f.yaml:2:21: max_fields: ", "whole number"},
+        {"http: { max_fields: 0 }\n", "f.yaml:2:", "max_fields"},
+        {"http: { max_fields: 257 }\n", "f.yaml:2:", "max_fields"},
+        {"http: { max_connections: 0 }\n", "f.yaml:2:", "connection"},
+        {"tokens: { cache_entries: 0 }\n", "f.yaml:2:26: cache_entries: ", "from 1"},
+        {"limit_buckets: 0\n", "f.yaml:2:16: limit_buckets: ", "from 1"},
+        {"limit_buckets: 1e6\n", "f.yaml:2:16: limit_buckets: ", "whole number"},
+        {"workers: 0\n", "f.yaml:2:10: workers: ", "1 to 256"},
+        {"workers: 257\n", "f.yaml:2:10: workers: ", "1 to 256"},
+        {"workers: many\n", "f.yaml:2:10: workers: ", "auto"},
+        {"limits: { a: { key: ip, rate: many } }\n", "f.yaml:2:31: rate: 'many'", "1200/minute"},
+        {"limits: { a: { key: ip, rate: 60/fortnight } }\n", "f.yaml:2:31: rate: ", "minute"},
+        {"limits: { a: { key: ip, rate: 60/minute, burst: 0 } }\n",
+         "f.yaml:2:49: burst: ", "from 1"},
+        {"limits: { a: { key: ip, rate: 1/day, burst: 1000000000 } }\n", "f.yaml:2:", "burst"},
+        {"routes: [ { path: /a, cost: -1 } ]\n", "f.yaml:2:29: cost: ", "whole number"},
+        {"routes: [ { path: /a, max_body: 1MB } ]\n", "f.yaml:2:33: max_body: ", "64KiB"},
+        {"trust: { client_ip: { x-forwarded-for: 0 } }\n",
+         "f.yaml:2:40: x-forwarded-for: ", "from 1"},
+    };
+    ALL_ARE_REFUSED(rows);
+}
+END_TEST
+
+START_TEST(times_that_would_let_nothing_happen_are_refused) {
+    static const struct row rows[] = {
+        {"http: { head_timeout: 0s }\n", "f.yaml:2:23: head_timeout: ", "more than nothing"},
+        {"http: { body_timeout: 0s }\n", "f.yaml:2:23: body_timeout: ", "more than nothing"},
+        {"http: { idle_timeout: 0s }\n", "f.yaml:2:23: idle_timeout: ", "more than nothing"},
+        {"http: { write_timeout: 0s }\n", "f.yaml:2:24: write_timeout: ", "more than nothing"},
+        {"jwks: { refresh: 0s }\n", "f.yaml:2:18: refresh: ", "more than nothing"},
+        {"jwks: { timeout: 0ms }\n", "f.yaml:2:18: timeout: ", "more than nothing"},
+        {"jwks: { max_stale: 0s }\n", "f.yaml:2:20: max_stale: ", "more than nothing"},
+        {"upstream: { max_open: 0 }\n", "f.yaml:2:11: upstream: ", "max_open from 1"},
+        {"routes: [ { path: /a, timeouts: { connect: 0s } } ]\n",
+         "f.yaml:2:44: connect: ", "more than nothing"},
+        {"routes: [ { path: /a, timeouts: { first_byte: 0s } } ]\n",
+         "f.yaml:2:47: first_byte: ", "more than nothing"},
+        {"routes: [ { path: /a, timeouts: { idle: 0s } } ]\n",
+         "f.yaml:2:41: idle: ", "more than nothing"},
+    };
+    ALL_ARE_REFUSED(rows);
+}
+END_TEST
+
+START_TEST(unknown_words_are_refused_with_the_known_ones) {
+    static const struct row rows[] = {
+        {"log: { level: verbose }\n", "f.yaml:2:15: level: 'verbose'",
+         "error, warn, info or debug"},
+        {"log: { format: xml }\n", "f.yaml:2:16: format: ", "auto, json or text"},
+        {"limits_mode: on\n", "f.yaml:2:14: limits_mode: ", "enforce, shadow or off"},
+        {"builtin: firebase\n", "f.yaml:2:10: builtin: ", "supabase-self-hosted"},
+        {"builtin: \"\"\n", "f.yaml:2:10: builtin: ", "supabase-self-hosted"},
+        {"trust: { client_ip: everyone }\n", "f.yaml:2:21: client_ip: ", "auto, fly or peer"},
+        {"routes: [ { path: /a, access: admin } ]\n",
+         "f.yaml:2:31: access: ", "open, public, user"},
+        {"routes: [ { path: /a, apikey: drop } ]\n",
+         "f.yaml:2:31: apikey: ", "keep, fill or replace"},
+        {"routes: [ { path: /a, credential: user } ]\n",
+         "f.yaml:2:35: credential: ", "caller or service"},
+        {"routes: [ { path: /a, methods: [FETCH] } ]\n", "f.yaml:2:32: methods: 'FETCH'",
+         "GET, HEAD, POST"},
+        {"routes: [ { path: /a, methods: [get] } ]\n", "f.yaml:2:32: methods: 'get'",
+         "GET, HEAD, POST"},
+        {"routes: [ { path: /a, methods: [TRACE] } ]\n", "f.yaml:2:32: methods: 'TRACE'",
+         "GET, HEAD, POST"},
+        {"limits: { a: { key: cookie, rate: 1/minute } }\n", "f.yaml:2:21: key: 'cookie'",
+         "ip, subject, claim:PATH or global"},
+        {"limits: { a: { key: ip, rate: 1/minute, for: me } }\n",
+         "f.yaml:2:46: for: ", "anonymous or everyone"},
+        {"plans: { key: ip, default: a, tiers: { a: {} } }\n", "f.yaml:2:15: key: 'ip'",
+         "subject or claim:PATH"},
+        {"issuers: [ { algorithms: [none] } ]\n", "f.yaml:2:26: algorithms: 'none'", "ES256"},
+        {"issuers: [ { algorithms: [es256] } ]\n", "f.yaml:2:26: algorithms: 'es256'", "ES256"},
+        {"issuers: [ { discovery: yes } ]\n", "f.yaml:2:25: discovery: ", "false or true"},
+        {"limits: { a: { key: ip, rate: 1/minute, shadow: maybe } }\n",
+         "f.yaml:2:49: shadow: ", "false or true"},
+    };
+    ALL_ARE_REFUSED(rows);
+}
+END_TEST
+
+START_TEST(what_is_missing_is_named) {
+    static const struct row rows[] = {
+        {"routes: [ { access: open } ]\n", "f.yaml:2:11: ", "'path' is missing"},
+        {"limits: { a: { rate: 1/minute } }\n", "f.yaml:2:14: a: ", "'key' is missing"},
+        {"limits: { a: { key: ip } }\n", "f.yaml:2:14: a: ", "'rate' is missing"},
+        {"plans: { tiers: { a: {} } }\n", "f.yaml:2:8: plans: ", "'default' is missing"},
+        {"plans: { default: a }\n", "f.yaml:2:8: plans: ", "'tiers' is missing"},
+        {"plans: { default: a, tiers: { a: { default: [ { rate: 1/minute } ] } } }\n",
+         "f.yaml:2:47: ", "'name' is missing"},
+        {"trust: { client_ip: { header: x-real-ip } }\n",
+         "f.yaml:2:21: client_ip: ", "'from' is missing"},
+        {"plans: { default: b, tiers: { a: {} } }\n",
+         "f.yaml:2:19: default: ", "no tier is called 'b'"},
+        {"plans: { default: a, anonymous: b, tiers: { a: {} } }\n",
+         "f.yaml:2:33: anonymous: ", "no tier is called 'b'"},
+        {"routes: [ { path: /a, limits: [nobody] } ]\n", "f.yaml:2:31: limits: 'nobody'",
+         "a name under 'limits'"},
+        {"routes: [ { path: /a, limits: [plan.ai] } ]\n",
+         "f.yaml:2:31: limits: ", "no tier of plans has a group 'ai'"},
+        {"routes: [ { path: /a, limits: [auth_refresh] } ]\n",
+         "f.yaml:2:31: limits: ", "a name under 'limits'"},
+    };
+    ALL_ARE_REFUSED(rows);
+}
+END_TEST
+
+/* An empty list reads like "none" and would mean "any", "the default" or "everywhere". */
+START_TEST(lists_that_must_name_something_are_refused_when_empty) {
+    static const struct row rows[] = {
+        {"routes: [ { path: /a, methods: [] } ]\n", "f.yaml:2:32: methods: ", "at least one"},
+        {"routes: [ { path: /a, require: { role: [] } } ]\n", "f.yaml:2:", "at least one"},
+        {"issuers: [ { algorithms: [] } ]\n", "f.yaml:2:26: algorithms: ", "at least one"},
+        {"issuers: [ { issuer: [] } ]\n", "f.yaml:2:22: issuer: ", "at least one"},
+        {"issuers: [ { issuer: \"\" } ]\n", "f.yaml:2:22: issuer: ", "not nothing"},
+        {"issuers: [ { audience: \"\" } ]\n", "f.yaml:2:24: audience: ", "not nothing"},
+        {"trust: { client_ip: { header: x-real-ip, from: [] } }\n", "f.yaml:2:", "at least one"},
+        {"cors: { origins: [\"\"] }\n", "f.yaml:2:", "not nothing"},
+    };
+    ALL_ARE_REFUSED(rows);
+    rig_setup();
+    ck_assert_int_eq(rig_read("supabase: { url: \"http://a\", service_callers: [] }\n"), -EINVAL);
+    check_said("service_callers: []", "f.yaml:1:", "at least one");
+    rig_teardown();
+}
+END_TEST
+
+START_TEST(addresses_and_networks_are_checked) {
+    static const struct row rows[] = {
+        {"listen: 8080\n", "f.yaml:2:9: listen: '8080'", "ADDRESS:PORT"},
+        {"listen: \"localhost:8080\"\n", "f.yaml:2:9: listen: ", "ADDRESS:PORT"},
+        {"listen: \"[::]:65536\"\n", "f.yaml:2:9: listen: ", "ADDRESS:PORT"},
+        {"listen: \"[::]:\"\n", "f.yaml:2:9: listen: ", "ADDRESS:PORT"},
+        {"listen: \"::1:80\"\n", "f.yaml:2:9: listen: ", "ADDRESS:PORT"},
+        {"listen: \"[127.0.0.1]:80\"\n", "f.yaml:2:9: listen: ", "ADDRESS:PORT"},
+        {"listen: \"\"\n", "f.yaml:2:9: listen: ", "ADDRESS:PORT"},
+        {"admin: 9091\n", "f.yaml:2:8: admin: '9091'", "ADDRESS:PORT"},
+        {"limits: { a: { key: ip, rate: 1/minute, except: [10.0.0.1/8] } }\n",
+         "f.yaml:2:49: except: '10.0.0.1/8'", "10.0.0.0/8"},
+        {"limits: { a: { key: ip, rate: 1/minute, except: [somewhere] } }\n",
+         "f.yaml:2:49: except: ", "10.0.0.0/8"},
+        {"trust: { client_ip: { header: x-real-ip, from: [10.0.0.0/33] } }\n",
+         "f.yaml:2:48: from: ", "10.0.0.0/8"},
+        {"trust: { client_ip: { header: \"x real ip\", from: [10.0.0.0/8] } }\n",
+         "f.yaml:2:", "header's name"},
+        {"routes: [ { path: /a, upstream: worker.internal } ]\n",
+         "f.yaml:2:33: upstream: 'worker.internal'", "http://host:port"},
+        {"routes: [ { path: /a, upstream: \"http://u:p@x\" } ]\n",
+         "f.yaml:2:33: upstream: ", "without user"},
+        {"issuers: [ { jwks_url: \"ftp://x\" } ]\n",
+         "f.yaml:2:24: jwks_url: ", "http:// or https://"},
+        {"issuers: [ { jwks_url: \"unix:/x\" } ]\n",
+         "f.yaml:2:24: jwks_url: ", "http:// or https://"},
+        {"issuers: [ { jwks_url: \"https://u:p@x/k\" } ]\n",
+         "f.yaml:2:24: jwks_url: ", "without user"},
+        {"issuers: [ { jwks_url: \"https://x/k#f\" } ]\n", "f.yaml:2:24: jwks_url: ", "fragment"},
+        {"issuers: [ { jwks_url: \"https://x/k?a=\\r\\nb\" } ]\n",
+         "f.yaml:2:24: jwks_url: ", "fragment"},
+        {"issuers: [ { issuer: not-a-url, discovery: true } ]\n",
+         "f.yaml:2:22: issuer: ", "http:// or https://"},
+    };
+    ALL_ARE_REFUSED(rows);
+    rig_setup();
+    static const char *const urls[] = {"abc.supabase.co", "ftp://abc.supabase.co", "unix:/run/x",
+                                       "https://u:p@abc.supabase.co"};
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        char text[128];
+        snprintf(text, sizeof(text), "supabase:\n  url: %s\n", urls[i]);
+        ck_assert_int_eq(rig_read(text), -EINVAL);
+        check_said(text, "f.yaml:2:8: url: ", "https://abc.supabase.co");
+    }
+    rig_teardown();
+}
+END_TEST
+
+START_TEST(names_reach_headers_and_metrics_and_are_checked) {
+    static const struct row rows[] = {
+        {"limits: { \"a b\": { key: ip, rate: 1/minute } }\n", "f.yaml:2:", "a name is"},
+        {"limits: { \"a\\\"\": { key: ip, rate: 1/minute } }\n", "f.yaml:2:", "a name is"},
+        {"limits: { plan: { key: ip, rate: 1/minute } }\n", "f.yaml:2:", "plan"},
+        {"limits: { plan.ai: { key: ip, rate: 1/minute } }\n", "f.yaml:2:", "plan"},
+        {"plans: { default: a, tiers: { a: { default: [ { name: \"\", rate: 1/minute } ] } } }\n",
+         "f.yaml:2:", "a name is"},
+        {"plans: { default: \"a/b\", tiers: { \"a/b\": {} } }\n", "f.yaml:2:", "a name is"},
+        {"plans: { default: a, tiers: { a: { \"d\\n\": [] } } }\n", "f.yaml:2:43: d?: 'd?'",
+         "a name is"},
+        {"issuers: [ { name: \"a:b\" } ]\n", "f.yaml:2:20: name: ", "a name is"},
+        {"issuers: [ { name: \"\" } ]\n", "f.yaml:2:20: name: ", "a name is"},
+    };
+    ALL_ARE_REFUSED(rows);
+}
+END_TEST
+
+START_TEST(issuers_that_make_no_sense_are_refused) {
+    static const struct row rows[] = {
+        {"issuers: [ { jwks_url: \"https://x\", jwks_file: /k } ]\n",
+         "f.yaml:2:12: ", "one of jwks_url, jwks_file and discovery"},
+        {"issuers: [ { issuer: \"https://x\", jwks_url: \"https://x\", discovery: true } ]\n",
+         "f.yaml:2:12: ", "one of"},
+        {"issuers: [ { discovery: true } ]\n",
+         "f.yaml:2:12: ", "discovery needs the issuer's name"},
+        {"issuers: [ { hs256_secret: short } ]\n", "f.yaml:2:28: hs256_secret: ", "5 bytes long"},
+        {"issuers: [ { hs256_secret: \"\" } ]\n", "f.yaml:2:28: hs256_secret: ", "empty"},
+        {"issuers: [ { hs256_secret: } ]\n", "f.yaml:2:14: hs256_secret: ", "empty"},
+        {"issuers: [ { hs256_secret: \"0123456789 0123456789 0123456789 0123\" } ]\n",
+         "f.yaml:2:28: hs256_secret: ", "space"},
+    };
+    ALL_ARE_REFUSED(rows);
+    rig_setup();
+    ck_assert_int_eq(rig_read("builtin: none\nroutes: [ { path: /, upstream: \"http://x\" } "
+                              "]\nissuers: [ { name: a } ]\n"),
+                     -EINVAL);
+    check_said("auto without a project", "f.yaml:3:", "supabase.url");
+    ck_assert_int_eq(rig_read("builtin: none\nroutes: [ { path: /, upstream: \"http://x\" } ]\n"),
+                     -EINVAL);
+    check_said("no issuers and no project", "f.yaml:", "supabase.url");
+    rig_teardown();
+}
+END_TEST
+
+START_TEST(routes_that_make_no_sense_are_refused) {
+    static const struct row rows[] = {
+        {"routes: [ { path: a } ]\n", "f.yaml:2:", "/rest/v1"},
+        {"routes: [ { path: \"\" } ]\n", "f.yaml:2:", "/rest/v1"},
+        {"routes: [ { path: /a/ } ]\n", "f.yaml:2:", "/rest/v1"},
+        {"routes: [ { path: /a//b } ]\n", "f.yaml:2:", "/rest/v1"},
+        {"routes: [ { path: /a/../b } ]\n", "f.yaml:2:", "/rest/v1"},
+        {"routes: [ { path: \"/a*b\" } ]\n", "f.yaml:2:", "/rest/v1"},
+        {"routes: [ { path: \"/a?b\" } ]\n", "f.yaml:2:", "/rest/v1"},
+        {"routes: [ { path: /caf\xc3\xa9 } ]\n", "f.yaml:2:", "/rest/v1"},
+        {"routes: [ { path: /_jotgate/x } ]\n", "f.yaml:2:19: path: ", "gateway's own"},
+        {"routes: [ { path: /_JotGate } ]\n", "f.yaml:2:19: path: ", "gateway's own"},
+        {"routes: [ { path: /a/b, strip: /b } ]\n", "f.yaml:2:32: strip: ", "leading part"},
+        {"routes: [ { path: /ab, strip: /a } ]\n", "f.yaml:2:31: strip: ", "leading part"},
+        {"routes: [ { path: /a, strip: a } ]\n", "f.yaml:2:30: strip: ", "leading part"},
+        {"routes: [ { path: /a, strip: /a/ } ]\n", "f.yaml:2:30: strip: ", "leading part"},
+        {"routes: [ { path: /a, access: open, require: { role: x } } ]\n",
+         "f.yaml:2:46: require: ", "no token"},
+        {"routes: [ { path: /a, credential: service } ]\n",
+         "f.yaml:2:35: credential: ", "SUPABASE_SECRET_KEY"},
+        {"routes:\n  - { path: /a }\n  - { path: /b/ }\n", "f.yaml:4:", "'/b/'"},
+    };
+    ALL_ARE_REFUSED(rows);
+    rig_setup();
+    setenv("SUPABASE_SECRET_KEY", "sb_secret_x", 1);
+    refused("routes: [ { path: /a, access: public, credential: service } ]\n",
+            "f.yaml:2:51: credential: ", "anybody");
+    refused("routes: [ { path: /a, access: open, credential: service } ]\n",
+            "f.yaml:2:49: credential: ", "anybody");
+    refused("routes: [ { path: /a, credential: service, upstream: \"http://x\" } ]\n",
+            "f.yaml:2:35: credential: ", "own upstream");
+    rig_teardown();
+    ck_assert_int_eq(
+        rig_read(
+            "builtin: none\nissuers: [ { issuer: x, jwks_file: /k } ]\nroutes: [ { path: /a } ]\n"),
+        -EINVAL);
+    check_said("no upstream", "f.yaml:3:", "upstream");
+    ck_assert_int_eq(rig_read("builtin: none\nissuers: [ { issuer: x, jwks_file: /k } ]\n"),
+                     -EINVAL);
+    check_said("no routes", "f.yaml:", "no routes");
+    rig_teardown();
+}
+END_TEST
+
+START_TEST(more_limits_than_a_caller_can_meet_are_refused) {
+    char text[2048] = "limits:\n";
+    rig_setup();
+    for (int i = 0; i < 8; i++)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text),
+                 "  l%d: { key: ip, rate: 1/minute }\n", i);
+    strncat(text, "routes: [ { path: /a, limits: [l0, l1, l2, l3, l4, l5, l6, l7",
+            sizeof(text) - strlen(text) - 1);
+    size_t end = strlen(text);
+    snprintf(text + end, sizeof(text) - end, "] } ]\n");
+    good(text);
+    snprintf(text + end, sizeof(text) - end, ", plan] } ]\n");
+    refused(text, "f.yaml:11:31: limits: ", "more than 8 limits");
+    rig_teardown();
+}
+END_TEST
+
+START_TEST(more_claims_than_can_be_held_are_refused) {
+    char text[4096] = "routes: [ { path: /a, require: { c0: x";
+    rig_setup();
+    for (int i = 1; i < 33; i++)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), ", c%d: x", i);
+    snprintf(text + strlen(text), sizeof(text) - strlen(text), " } } ]\n");
+    refused(text, "f.yaml:2:", "more than 32 different claims");
+    rig_teardown();
+}
+END_TEST
+
+/* ---- variables ---- */
+
+START_TEST(references_must_be_whole_and_set) {
+    static const struct row rows[] = {
+        {"admin: ${JG_TEST_UNSET}\n", "f.yaml:2:8: admin: ", "JG_TEST_UNSET is not set"},
+        {"admin: ${JG_TEST_UNSET\n", "f.yaml:2:8: admin: ", "${NAME:-default}"},
+        {"admin: ${}\n", "f.yaml:2:8: admin: ", "${NAME:-default}"},
+        {"admin: ${1A}\n", "f.yaml:2:8: admin: ", "${NAME:-default}"},
+        {"admin: ${A-B}\n", "f.yaml:2:8: admin: ", "${NAME:-default}"},
+        {"admin: ${A:B}\n", "f.yaml:2:8: admin: ", "${NAME:-default}"},
+        {"admin: ${A B:-x}\n", "f.yaml:2:8: admin: ", "${NAME:-default}"},
+        {"workers: ${JG_TEST_UNSET:-many}\n", "f.yaml:2:10: workers: ", "1 to 256"},
+    };
+    ALL_ARE_REFUSED(rows);
+}
+END_TEST
+
+START_TEST(what_the_environment_says_is_refused_by_its_name) {
+    static const struct {
+        const char *name, *value, *words;
+    } rows[] = {
+        {"SUPABASE_JWT_SECRET", "", "empty"},
+        {"SUPABASE_JWT_SECRET", "short", "5 bytes long"},
+        {"SUPABASE_JWT_SECRET", "0123456789012345678901234567890", "31 bytes long"},
+        {"SUPABASE_SECRET_KEY", "", "empty"},
+        {"SUPABASE_SERVICE_ROLE_KEY", "", "empty"},
+        {"SUPABASE_PUBLISHABLE_KEY", "", "empty"},
+        {"SUPABASE_ANON_KEY", "", "empty"},
+        {"SUPABASE_ANON_KEY", "two words", "space"},
+        {"SUPABASE_SECRET_KEY", "line\n", "space"},
+        {"SUPABASE_URL", "abc.supabase.co", "https://abc.supabase.co"},
+        {"JOTGATE_ADMIN_TOKEN", "", "empty"},
+        {"JOTGATE_ADMIN_TOKEN", "short", "5 bytes long"},
+        {"LIMIT_PER_USER", "many", "1200/minute"},
+        {"LIMIT_PER_USER", "0/minute", "1200/minute"},
+        {"LIMIT_PER_IP", "60", "1200/minute"},
+        {"LIMITS", "on", "enforce, shadow or off"},
+        {"PORT", "http", "ADDRESS:PORT"},
+        {"PORT", "70000", "ADDRESS:PORT"},
+        {"REDIS_URL", "redis://127.0.0.1", "not built yet"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char place[80];
+        snprintf(place, sizeof(place), "env:%s: ", rows[i].name);
+        rig_setup();
+        setenv("SUPABASE_URL", "https://abc.supabase.co", 1);
+        setenv(rows[i].name, rows[i].value, 1);
+        ck_assert_msg(rig_environment() == -EINVAL, "%s=%s was taken", rows[i].name, rows[i].value);
+        ck_assert_ptr_null(rig.settings);
+        check_said(rows[i].name, place, rows[i].words);
+        ck_assert_uint_eq(rig.n_lines, 1);
+        rig_teardown();
+    }
+}
+END_TEST
+
+START_TEST(without_a_project_the_environment_is_not_enough) {
+    rig_setup();
+    ck_assert_int_eq(rig_environment(), -EINVAL);
+    check_said("nothing", "env:SUPABASE_URL: ", "is not set");
+    ck_assert_uint_eq(rig.n_lines, 1);
+    setenv("SUPABASE_URL", "", 1);
+    ck_assert_int_eq(rig_environment(), -EINVAL);
+    check_said("empty", "env:SUPABASE_URL: ", "is not set");
+    rig_teardown();
+}
+END_TEST
+
+static void write_file(char path[64], const char *text) {
+    snprintf(path, 64, "/tmp/settings-XXXXXX");
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+START_TEST(a_variable_and_its_file_may_not_both_be_set) {
+    char path[64];
+    write_file(path, "0123456789012345678901234567890123456789\n");
+    rig_setup();
+    setenv("SUPABASE_URL", "https://abc.supabase.co", 1);
+    setenv("SUPABASE_JWT_SECRET_FILE", path, 1);
+    setenv("SUPABASE_JWT_SECRET", "0123456789012345678901234567890123456789", 1);
+    ck_assert_int_eq(rig_environment(), -EINVAL);
+    check_said("both", "env:SUPABASE_JWT_SECRET: ",
+               "both SUPABASE_JWT_SECRET and SUPABASE_JWT_SECRET_FILE are set");
+    unlink(path);
+    rig_teardown();
+}
+END_TEST
+
+START_TEST(a_variables_file_must_be_readable_and_hold_something) {
+    static const char *const names[] = {"SUPABASE_JWT_SECRET", "SUPABASE_SECRET_KEY",
+                                        "SUPABASE_PUBLISHABLE_KEY", "JOTGATE_ADMIN_TOKEN"};
+    char path[64], variable[64], place[64];
+    write_file(path, "\n");
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        rig_setup();
+        setenv("SUPABASE_URL", "https://abc.supabase.co", 1);
+        snprintf(variable, sizeof(variable), "%s_FILE", names[i]);
+        snprintf(place, sizeof(place), "env:%s: ", names[i]);
+        setenv(variable, "/nowhere/at/all", 1);
+        ck_assert_int_eq(rig_environment(), -EINVAL);
+        check_said(names[i], place, "cannot be read: No such file");
+        setenv(variable, "/", 1);
+        ck_assert_int_eq(rig_environment(), -EINVAL);
+        check_said(names[i], place, "cannot be read: Is a directory");
+        setenv(variable, path, 1);
+        ck_assert_msg(rig_environment() == -EINVAL, "%s: an empty file was taken", names[i]);
+        check_said(names[i], place, "empty");
+        rig_teardown();
+    }
+    unlink(path);
+}
+END_TEST
+
+START_TEST(a_refused_secret_is_not_shown) {
+    rig_setup();
+    setenv("JG_TEST_SECRET", "hidden", 1);
+    refused("issuers: [ { hs256_secret: \"${JG_TEST_SECRET}\" } ]\n",
+            "f.yaml:2:28: hs256_secret: ", "6 bytes long");
+    ck_assert_ptr_null(strstr(rig.said, "hidden"));
+    refused("issuers: [ { jwks_url: \"https://u:${JG_TEST_SECRET}@x\" } ]\n",
+            "f.yaml:2:24: jwks_url: ", "expected");
+    ck_assert_ptr_null(strstr(rig.said, "hidden"));
+    refused("routes: [ { path: /a, upstream: \"https://u:${JG_TEST_SECRET}@x\" } ]\n",
+            "f.yaml:2:33: upstream: ", "expected");
+    ck_assert_ptr_null(strstr(rig.said, "hidden"));
+    unsetenv("JG_TEST_SECRET");
+    rig_teardown();
+}
+END_TEST
+
+START_TEST(all_errors_of_a_file_are_told_at_once) {
+    rig_setup();
+    refused("bananas: 1\nworkers: many\ndrain: { delay: 5 }\nlog: { level: x }\n",
+            "f.yaml:2:", "bananas");
+    check_said("", "f.yaml:3:", "workers");
+    check_said("", "f.yaml:4:", "delay");
+    check_said("", "f.yaml:5:", "level");
+    ck_assert_uint_eq(rig.n_lines, 4);
+    rig_teardown();
+}
+END_TEST
+
+START_TEST(files_that_cannot_be_read_give_the_machines_reason) {
+    rig_setup();
+    ck_assert_int_eq(settings_load(&rig.settings, "/nowhere/at/all", rig_report, &rig), -ENOENT);
+    ck_assert_int_eq(settings_load(&rig.settings, "/", rig_report, &rig), -EISDIR);
+    ck_assert_ptr_null(rig.settings);
+    rig_teardown();
+}
+END_TEST
+
+SUITE_MAIN("settings/refusals", unknown_names_are_refused_where_they_stand,
+           names_that_stand_twice_are_refused, what_is_no_yaml_is_refused,
+           anchors_aliases_and_tags_are_refused, texts_beyond_all_bounds_are_refused,
+           values_of_the_wrong_shape_are_refused, wrong_units_and_numbers_are_refused,
+           times_that_would_let_nothing_happen_are_refused,
+           unknown_words_are_refused_with_the_known_ones, what_is_missing_is_named,
+           lists_that_must_name_something_are_refused_when_empty,
+           addresses_and_networks_are_checked, names_reach_headers_and_metrics_and_are_checked,
+           issuers_that_make_no_sense_are_refused, routes_that_make_no_sense_are_refused,
+           more_limits_than_a_caller_can_meet_are_refused, more_claims_than_can_be_held_are_refused,
+           references_must_be_whole_and_set, what_the_environment_says_is_refused_by_its_name,
+           without_a_project_the_environment_is_not_enough,
+           a_variable_and_its_file_may_not_both_be_set,
+           a_variables_file_must_be_readable_and_hold_something, a_refused_secret_is_not_shown,
+           all_errors_of_a_file_are_told_at_once,
+           files_that_cannot_be_read_give_the_machines_reason)
