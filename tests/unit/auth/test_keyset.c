@@ -458,6 +458,51 @@ START_TEST(every_algorithm_verifies_its_own_signature_and_no_other) {
 }
 END_TEST
 
+START_TEST(a_mac_is_whole_and_no_longer) {
+    unsigned char mac[80] = {0};
+    unsigned n;
+    struct keyset *set = parse(OCT(""), ALGORITHMS_ALL, true, NULL);
+    const struct key *key = keyset_at(set, 0);
+    unsigned char secret[64] = {0x03, 0x23, 0x35, 0x4b, 0x2b, 0x0f, 0xa5, 0xbc, 0x83, 0x7e, 0x06,
+                                0x65, 0x77, 0x7b, 0xa6, 0x8f, 0x5a, 0xb3, 0x28, 0xe6, 0xf0, 0x54,
+                                0xc9, 0x28, 0xa9, 0x0f, 0x84, 0xb2, 0xd2, 0x50, 0x2e, 0xbf, 0xd3,
+                                0xfb, 0x5a, 0x92, 0xd2, 0x06, 0x47, 0xef, 0x96, 0x8a, 0xb4, 0xc3,
+                                0x77, 0x62, 0x3d, 0x22, 0x3d, 0x2e, 0x21, 0x72, 0x05, 0x2e, 0x4f,
+                                0x08, 0xc0, 0xcd, 0x9a, 0xf5, 0x67, 0xd0, 0x80, 0xa3};
+    ck_assert_ptr_nonnull(HMAC(EVP_sha256(), secret, 64, (const unsigned char *)"x", 1, mac, &n));
+    for (size_t length = 0; length <= 80; length++)
+        ck_assert_int_eq(
+            key_verify(key, ALGORITHM_HS256, STR("x"), (struct str){(const char *)mac, length}),
+            length == 32);
+    keyset_unref(set);
+}
+END_TEST
+
+/* RFC 7518 3.5: "the size of the salt value is the same size as the hash function output". */
+START_TEST(a_pss_salt_is_as_long_as_the_hash) {
+    struct forge f = forge_key(ALGORITHM_PS256, "k");
+    struct keyset *set = parse_all(f.jwk);
+    static const int SALTS[] = {0, 20, 31, 32, 33, 64};
+    for (size_t i = 0; i < sizeof(SALTS) / sizeof(SALTS[0]); i++) {
+        unsigned char signature[256];
+        size_t n = sizeof(signature);
+        EVP_PKEY_CTX *padding;
+        EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+        ck_assert_int_eq(EVP_DigestSignInit_ex(ctx, &padding, "SHA256", NULL, NULL, f.key, NULL),
+                         1);
+        ck_assert_int_gt(EVP_PKEY_CTX_set_rsa_padding(padding, RSA_PKCS1_PSS_PADDING), 0);
+        ck_assert_int_gt(EVP_PKEY_CTX_set_rsa_pss_saltlen(padding, SALTS[i]), 0);
+        ck_assert_int_eq(EVP_DigestSign(ctx, signature, &n, (const unsigned char *)"x", 1), 1);
+        EVP_MD_CTX_free(ctx);
+        ck_assert_int_eq(key_verify(keyset_at(set, 0), ALGORITHM_PS256, STR("x"),
+                                    (struct str){(const char *)signature, n}),
+                         SALTS[i] == 32);
+    }
+    keyset_unref(set);
+    EVP_PKEY_free(f.key);
+}
+END_TEST
+
 START_TEST(ecdsa_signatures_have_one_form) {
     /* Psychic signatures (r or s zero), values of the order and above, DER, and other widths. */
     struct keyset *set = parse_all(EC(""));
@@ -508,6 +553,8 @@ int main(void) {
     tcase_add_test(bad, what_is_no_key_set_is_refused);
     tcase_add_test(bad, a_set_is_bounded_in_keys_and_bytes);
     tcase_add_test(verify, every_algorithm_verifies_its_own_signature_and_no_other);
+    tcase_add_test(verify, a_mac_is_whole_and_no_longer);
+    tcase_add_test(verify, a_pss_salt_is_as_long_as_the_hash);
     tcase_add_test(verify, ecdsa_signatures_have_one_form);
     TCase *cases[] = {good, bad, verify};
     for (size_t i = 0; i < 3; i++)
