@@ -57,6 +57,21 @@ static size_t power_of_two(size_t at_least) {
     return n;
 }
 
+/* A token is a credential: its bytes do not stay behind in freed memory. */
+static void slot_fini(struct slot *slot) {
+    bytes_wipe(slot->token, slot->n_token);
+    free(slot->token);
+    claims_unref(slot->claims);
+    slot->token = NULL;
+    slot->claims = NULL;
+}
+
+static void forget_entries(struct token_cache *cache) {
+    for (size_t i = 0; i < cache->n_fresh; i++)
+        if (cache->slots[i].token)
+            slot_fini(&cache->slots[i]);
+}
+
 struct token_cache *token_cache_new(const struct token_cache_limits *limits) {
     assert(limits->n_entries > 0 && limits->n_entries < UINT32_MAX / 4 && limits->n_forgeries > 0);
     struct token_cache *cache = calloc(1, sizeof(*cache));
@@ -78,8 +93,7 @@ struct token_cache *token_cache_new(const struct token_cache_limits *limits) {
 void token_cache_free(struct token_cache *cache) {
     if (!cache)
         return;
-    if (cache->slots)
-        token_cache_clear(cache);
+    forget_entries(cache);
     free(cache->buckets);
     free(cache->slots);
     free(cache->forgeries);
@@ -104,15 +118,6 @@ static struct slot *find(struct token_cache *cache, const struct hash128 *hash, 
             return slot;
     }
     return NULL;
-}
-
-/* A token is a credential: its bytes do not stay behind in freed memory. */
-static void slot_fini(struct slot *slot) {
-    bytes_wipe(slot->token, slot->n_token);
-    free(slot->token);
-    claims_unref(slot->claims);
-    slot->token = NULL;
-    slot->claims = NULL;
 }
 
 static void drop(struct token_cache *cache, struct slot *slot) {
@@ -263,9 +268,7 @@ struct token_result token_cache_verify(struct token_cache *cache, struct str tok
 }
 
 void token_cache_clear(struct token_cache *cache) {
-    for (size_t i = 0; i < cache->n_fresh; i++)
-        if (cache->slots[i].token)
-            slot_fini(&cache->slots[i]);
+    forget_entries(cache);
     memset(cache->buckets, 0, cache->n_buckets * sizeof(cache->buckets[0]));
     memset(cache->forgeries, 0, cache->n_forgeries * sizeof(cache->forgeries[0]));
     cache->n_used = cache->total_bytes = cache->n_fresh = cache->hand = 0;
