@@ -67,35 +67,56 @@ static bool is_reported(const struct exchange *x, size_t i) {
     return !x->charges[i].policy->is_shadow;
 }
 
+/* "name";x=N;y=M, after what separates it from the one before. */
+static int add_item(struct buffer *fields, struct str separator, struct str name,
+                    const char parameters[2], int64_t first, int64_t second) {
+    TRY(buffer_append(fields, separator));
+    TRY(buffer_append_byte(fields, '"'));
+    TRY(buffer_append(fields, name));
+    TRY(buffer_append(fields, STR("\";")));
+    TRY(buffer_append_byte(fields, parameters[0]));
+    TRY(buffer_append_byte(fields, '='));
+    TRY(buffer_append_u64(fields, (uint64_t)first));
+    TRY(buffer_append_byte(fields, ';'));
+    TRY(buffer_append_byte(fields, parameters[1]));
+    TRY(buffer_append_byte(fields, '='));
+    return buffer_append_u64(fields, (uint64_t)second);
+}
+
 static int add_limits(const struct exchange *x, struct buffer *fields) {
-    const char *separator = "ratelimit-policy: ";
+    struct str separator = STR("ratelimit-policy: ");
+    size_t n = 0;
     for (size_t i = 0; i < x->outcome.n; i++) {
         const struct limit_policy *policy = x->charges[i].policy;
         if (!is_reported(x, i))
             continue;
-        TRY(buffer_printf(fields, "%s\"" STR_FMT "\";q=%lld;w=%lld", separator,
-                          STR_ARG(policy->name), (long long)policy->rate.burst,
-                          (long long)window_s(&policy->rate)));
-        separator = ", ";
+        TRY(add_item(fields, separator, policy->name, "qw", policy->rate.burst,
+                     window_s(&policy->rate)));
+        separator = STR(", ");
+        n++;
     }
-    if (separator[0] != ',')
+    if (n == 0)
         return 0;
-    separator = "\r\nratelimit: ";
+    separator = STR("\r\nratelimit: ");
     for (size_t i = 0; i < x->outcome.n; i++) {
         const struct bucket_state *state = &x->outcome.states[i];
         if (!is_reported(x, i))
             continue;
         int64_t t = state->allowed ? ceil_s(state->reset_ns) : limit_retry_after_s(state);
-        TRY(buffer_printf(fields, "%s\"" STR_FMT "\";r=%lld;t=%lld", separator,
-                          STR_ARG(x->charges[i].policy->name), (long long)state->remaining,
-                          (long long)t));
-        separator = ", ";
+        TRY(add_item(fields, separator, x->charges[i].policy->name, "rt", state->remaining, t));
+        separator = STR(", ");
     }
     return buffer_append(fields, STR("\r\n"));
 }
 
+static int add_id(const struct exchange *x, struct buffer *fields) {
+    TRY(buffer_append(fields, STR("x-request-id: ")));
+    TRY(buffer_append(fields, str_of(x->id)));
+    return buffer_append(fields, STR("\r\n"));
+}
+
 int answer_add_fields(const struct exchange *x, struct buffer *fields, struct fields upstream) {
-    TRY(buffer_printf(fields, "x-request-id: %s\r\n", x->id));
+    TRY(add_id(x, fields));
     TRY(add_limits(x, fields));
     return add_cors(x, fields, upstream);
 }
@@ -132,7 +153,7 @@ static int add_preflight(const struct exchange *x, struct buffer *fields) {
     if (names)
         TRY(buffer_printf(fields, "access-control-allow-headers: " STR_FMT "\r\n",
                           STR_ARG(names->value)));
-    return buffer_printf(fields, "x-request-id: %s\r\n", x->id);
+    return add_id(x, fields);
 }
 
 void answer_preflight(struct exchange *x) {

@@ -131,6 +131,11 @@ static bool is_traceparent(struct str value) {
     return !trace_is_zero && !span_is_zero;
 }
 
+static void put_hex64(char out[16], uint64_t value) {
+    for (int i = 15; i >= 0; i--, value >>= 4)
+        out[i] = "0123456789abcdef"[value & 15];
+}
+
 /* W3C Trace Context: a valid one passes as it is; otherwise a new trace begins here. */
 static void choose_trace(struct exchange *x) {
     struct fields fields = exchange_fields(x);
@@ -139,9 +144,13 @@ static void choose_trace(struct exchange *x) {
         return;
     uint64_t random[3];
     gateway_random(x->gateway, random, sizeof(random));
-    snprintf(x->traceparent, sizeof(x->traceparent), "00-%016llx%016llx-%016llx-00",
-             (unsigned long long)(random[0] | 1), (unsigned long long)random[1],
-             (unsigned long long)(random[2] | 1));
+    char *at = x->traceparent;
+    memcpy(at, "00-", 3);
+    put_hex64(at + 3, random[0] | 1);
+    put_hex64(at + 19, random[1]);
+    at[35] = '-';
+    put_hex64(at + 36, random[2] | 1);
+    memcpy(at + 52, "-00", 4);
 }
 
 static struct str port_of(const struct exchange *x) {
@@ -166,10 +175,15 @@ static int put_forwarded(struct buffer *out, const struct exchange *x) {
     }
     if (x->route->strip.n > 0)
         TRY(put_field(out, STR("x-forwarded-prefix"), x->route->strip));
-    TRY(buffer_printf(out, "forwarded: for=%s" STR_FMT "%s;proto=" STR_FMT, is_v4 ? "" : "\"[",
-                      STR_ARG(ip), is_v4 ? "" : "]\"", STR_ARG(proto)));
-    if (x->host.n > 0)
-        TRY(buffer_printf(out, ";host=\"" STR_FMT "\"", STR_ARG(x->host)));
+    TRY(buffer_append(out, is_v4 ? STR("forwarded: for=") : STR("forwarded: for=\"[")));
+    TRY(buffer_append(out, ip));
+    TRY(buffer_append(out, is_v4 ? STR(";proto=") : STR("]\";proto=")));
+    TRY(buffer_append(out, proto));
+    if (x->host.n > 0) {
+        TRY(buffer_append(out, STR(";host=\"")));
+        TRY(buffer_append(out, x->host));
+        TRY(buffer_append_byte(out, '"'));
+    }
     return buffer_append(out, STR("\r\n"));
 }
 
@@ -183,7 +197,7 @@ static int put_via(struct buffer *out, const struct exchange *x) {
         TRY(buffer_append(out, fields.list[i].value));
         TRY(buffer_append(out, STR(", ")));
     }
-    TRY(buffer_printf(out, "1.%d ", client_head(x->client)->minor));
+    TRY(buffer_append(out, client_head(x->client)->minor ? STR("1.1 ") : STR("1.0 ")));
     TRY(buffer_append(out, x->parts->via_id));
     return buffer_append(out, STR("\r\n"));
 }
