@@ -26,6 +26,9 @@ static void find(struct lint *lint, const char *format, ...) {
     vsnprintf(message, sizeof(message), format, list);
     va_end(list);
     snprintf(line, sizeof(line), STR_FMT ": %s", STR_ARG(str_first(file, 200)), message);
+    for (char *c = line; *c; c++) /* one finding, one line */
+        if ((unsigned char)*c < ' ' || *c == 127)
+            *c = '?';
     lint->n_findings++;
     if (lint->report)
         lint->report(lint->arg, line);
@@ -404,11 +407,40 @@ static void check_stars(struct lint *lint) {
     }
 }
 
+/* ---- browsers ---- */
+
+/* What an Origin field may hold: scheme://host, a port that is not the scheme's own, lower case, and no path; or null. */
+static bool is_origin(struct str origin) {
+    size_t scheme = 0;
+    if (str_eq(origin, STR("null")))
+        return true;
+    while (scheme < origin.n && !str_starts(str_skip(origin, scheme), STR("://")))
+        scheme++;
+    if (scheme == 0 || scheme + 3 >= origin.n)
+        return false;
+    for (size_t i = 0; i < origin.n; i++) {
+        char c = origin.at[i];
+        if (c <= ' ' || c == '*' || c == '?' || c == '#' || (c >= 'A' && c <= 'Z') ||
+            (c == '/' && i >= scheme + 3))
+            return false;
+    }
+    return true;
+}
+
+static void check_origins(struct lint *lint) {
+    for (size_t i = 0; !lint->s->cors_allows_all && i < lint->s->n_cors_origins; i++)
+        if (!is_origin(lint->s->cors_origins[i]))
+            find(lint,
+                 "cors.origins: no browser sends the origin '" STR_FMT
+                 "'; write https://app.example.com, or \"*\" alone for all",
+                 STR_ARG(str_first(lint->s->cors_origins[i], 200)));
+}
+
 size_t settings_lint(const struct settings *settings, settings_report *report, void *arg) {
     static void (*const checks[])(struct lint *) = {
         check_upstreams,   check_admin,        check_issuers,   check_jwks,
         check_trust,       check_project_keys, check_unlimited, check_costs,
-        check_idle_limits, check_variables,    check_stars,
+        check_idle_limits, check_variables,    check_stars,     check_origins,
     };
     struct lint lint = {settings, report, arg, 0};
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
