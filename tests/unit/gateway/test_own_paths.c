@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/own_paths.h"
+
+#include "rig.h"
+
+static struct stage s;
+
+/* A route for everything: what is reserved must not reach it. */
+#define EVERYTHING \
+    "builtin: none\nroutes: [ { path: /, access: public, upstream: \"${UPSTREAM}\" } ]\n"
+
+START_TEST(alive_is_alive) {
+    stage_open(&s, EVERYTHING);
+    ck_assert_int_eq(refuse(&s, GET(&s, "/_jotgate/health", "")), 200);
+    ck_assert_str_eq(BODY(&s), "{\"status\":\"ok\"}\n");
+    ck_assert_str_eq(FIELD(&s, "Cache-Control"), "no-store");
+    ck_assert_int_eq(
+        refuse(&s, GET(&s, "/_jotgate/health?x=1", "Authorization: Bearer nonsense\r\n")), 200);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(who_drains_is_not_well) {
+    stage_open(&s, EVERYTHING);
+    gateway_drain(s.gateway);
+    ck_assert_int_eq(refuse(&s, GET(&s, "/_jotgate/health", "")), 503);
+    ASSERT_SAYS(&s, "code", "draining");
+    ck_assert_str_eq(FIELD(&s, "Connection"), "close");
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(every_spelling_stays_here) {
+    static const char *const spellings[] = {
+        "/_jotgate",          "/_jotgate/",           "/_jotgate/other",
+        "/_JOTGATE/health",   "/%5Fjotgate/health",   "/_jotgate%2Fhealth",
+        "//_jotgate/health",  "/x/../_jotgate/usage", "/%255fjotgate/health",
+        "/_jotgate;x/health",
+    };
+    stage_open(&s, EVERYTHING);
+    for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++)
+        ck_assert_msg(refuse(&s, GET(&s, spellings[i], "")) == 404, "%s: %d", spellings[i],
+                      s.answer.head.status);
+    ck_assert_int_eq(pass(&s, GET(&s, "/_jotgates", "")), 200);
+    ck_assert_int_eq(pass(&s, GET(&s, "/x/_jotgate/health", "")), 200);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(only_reading_is_allowed) {
+    stage_open(&s, EVERYTHING);
+    ck_assert_int_eq(refuse(&s, POST(&s, "/_jotgate/usage", "", "{}")), 405);
+    ck_assert_str_eq(FIELD(&s, "Allow"), "GET, HEAD");
+    ck_assert_int_eq(refuse(&s, TEXT(&s, "DELETE /_jotgate/health HTTP/1.1\r\nHost: a\r\n\r\n")),
+                     405);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(an_app_may_ask_from_a_browser) {
+    stage_open(&s, EVERYTHING);
+    ck_assert_int_eq(
+        refuse(&s, "OPTIONS /_jotgate/usage HTTP/1.1\r\nHost: a\r\nOrigin: https://a.test\r\n"
+                   "Access-Control-Request-Method: GET\r\nAccess-Control-Request-Headers: "
+                   "authorization\r\n\r\n"),
+        204);
+    ck_assert_str_eq(FIELD(&s, "Access-Control-Allow-Headers"), "authorization");
+    ck_assert_int_eq(refuse(&s, GET(&s, "/_jotgate/usage", "Origin: https://a.test\r\n")), 200);
+    ck_assert_str_eq(FIELD(&s, "Access-Control-Allow-Origin"), "*");
+    stage_close(&s);
+}
+END_TEST
+
+#define LIMITS \
+    "plans: { default: free, tiers: { free: { default: [ { name: burst, rate: 60/hour, burst: 9 " \
+    "} ] } } }\n" \
+    "limits: { per_ip: { key: ip, rate: 60/hour, burst: 5, for: anonymous } }\n"
+
+START_TEST(a_user_sees_what_is_left_and_uses_none_of_it) {
+    stage_open(&s, LIMITS EVERYTHING);
+    const char *user = bearer(&s, ADA);
+    pass(&s, GET(&s, "/x", user));
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(refuse(&s, GET(&s, "/_jotgate/usage", user)), 200);
+        ck_assert_ptr_nonnull(strstr(BODY(&s),
+                                     "{\"caller\":\"user\",\"subject\":\"ada\",\"limits\":[{"
+                                     "\"policy\":\"burst\",\"key\":\"subject\","
+                                     "\"limit\":9,\"remaining\":8,\"reset_seconds\":"));
+        ck_assert_ptr_null(strstr(BODY(&s), "per_ip"));
+    }
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(an_anonymous_caller_sees_the_limits_of_the_address) {
+    stage_open(&s, LIMITS EVERYTHING);
+    ck_assert_int_eq(refuse(&s, GET(&s, "/_jotgate/usage", "")), 200);
+    ck_assert_ptr_nonnull(strstr(BODY(&s), "{\"caller\":\"anonymous\",\"subject\":null,\"limits\":["
+                                           "{\"policy\":\"per_ip\",\"key\":\"ip\","
+                                           "\"limit\":5,\"remaining\":5,\"reset_seconds\":0}]}"));
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(usage_wants_no_bad_token) {
+    stage_open(&s, LIMITS EVERYTHING);
+    const char *expired =
+        TEXT(&s, "Authorization: Bearer %s\r\n", token_with(&s, &s.key, "k1", ADA, -3600));
+    ck_assert_int_eq(refuse(&s, GET(&s, "/_jotgate/usage", expired)), 401);
+    ck_assert_int_eq(refuse(&s, GET(&s, "/_jotgate/usage", "apikey: " SECRET "\r\n")), 403);
+    stage_close(&s);
+}
+END_TEST
+
+SUITE_MAIN("gateway/own_paths", alive_is_alive, who_drains_is_not_well, every_spelling_stays_here,
+           only_reading_is_allowed, an_app_may_ask_from_a_browser,
+           a_user_sees_what_is_left_and_uses_none_of_it,
+           an_anonymous_caller_sees_the_limits_of_the_address, usage_wants_no_bad_token)
