@@ -19,7 +19,7 @@ int claim_paths_add(struct claim_paths *paths, struct str path) MUST_USE;
 struct claims;
 
 /* From a token's payload; *out with one reference. -EINVAL with *why a constant: not an object, or a registered claim has the
- * wrong type (iss, sub: strings; aud: string or strings; exp, nbf, iat: numbers), or iss, sub or role has control characters.
+ * wrong type (iss, sub: strings; aud: string or strings; exp, nbf, iat: numbers within +-2^53), or iss, sub or role has control characters.
  * -ENOMEM. String values with NUL or invalid UTF-8 cannot occur (base/json). */
 int claims_new(struct claims **out, const struct node *payload, const struct claim_paths *paths,
                const char **why) MUST_USE;
@@ -33,7 +33,7 @@ struct str claims_subject(const struct claims *claims); /* sub; empty when absen
 struct str claims_role(const struct claims *claims);    /* role; empty when absent or no string */
 bool claims_is_anonymous(const struct claims *claims);  /* is_anonymous: true */
 
-/* Times in seconds since the epoch, fractions cut, held within +-2^62; CLAIM_NO_TIME when absent. */
+/* Times in seconds since the epoch, fractions cut, within +-2^53; CLAIM_NO_TIME when absent. */
 #define CLAIM_NO_TIME INT64_MIN
 int64_t claims_expires_s(const struct claims *claims);
 int64_t claims_not_before_s(const struct claims *claims);

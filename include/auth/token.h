@@ -14,7 +14,7 @@
     X(TOO_LONG,          "too_long",         "the token is longer than allowed") \
     X(NOT_COMPACT,       "not_compact",      "the token is not a compact JWS of three parts") \
     X(BAD_ENCODING,      "bad_encoding",     "a part of the token is not strict base64url") \
-    X(BAD_HEADER,        "bad_header",       "the token's header is not a JSON object with unique members and a string alg") \
+    X(BAD_HEADER,        "bad_header",       "the token's header is not a JSON object with unique members, a string alg and a sound kid") \
     X(CRITICAL_HEADER,   "critical_header",  "the token's header has crit or b64, which are not understood") \
     X(BAD_PAYLOAD,       "bad_payload",      "the token's payload is not a JSON object with unique members") \
     X(BAD_CLAIM,         "bad_claim",        "a registered claim of the token has the wrong type") \

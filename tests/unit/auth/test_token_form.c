@@ -81,6 +81,7 @@ START_TEST(headers_that_are_not_plain_are_refused) {
         {"{\"alg\":\"ES256\",\"kid\":\"es\",\"kid\":\"x\"}", TOKEN_BAD_HEADER},
         {"{\"alg\":\"ES256\"} trailing", TOKEN_BAD_HEADER},
         {"{\"alg\":\"ES256\",\"kid\":7}", TOKEN_BAD_HEADER},
+        {"{\"alg\":\"ES256\",\"kid\":\"\"}", TOKEN_BAD_HEADER},
         {"{\"alg\":\"ES256\",\"kid\":[\"es\"]}", TOKEN_BAD_HEADER},
         {"{\"alg\":\"ES256\",\"kid\":null}", TOKEN_BAD_HEADER},
         {"{\"alg\":\"ES256\",\"kid\":\"a\\u0000b\"}", TOKEN_BAD_HEADER},
