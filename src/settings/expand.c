@@ -2,10 +2,10 @@
 /* ${NAME} and ${NAME:-default} inside scalars, after the YAML was read: a variable's value is never syntax. */
 #include "tree.h"
 
-#include "base/cleanup.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define NAME_MAX_BYTES  128
 #define SECRET_FILE_MAX (64 * 1024)
@@ -22,14 +22,31 @@ static bool is_name(struct str name) {
     return true;
 }
 
+/* How many bytes there are, up to `size`; -1 with errno. Reads on: it may be a pipe. */
+static ssize_t read_file(const char *path, char *bytes, size_t size) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t used = 0;
+    ssize_t n = 1;
+    if (fd < 0)
+        return -1;
+    while (n > 0 && used < size) {
+        n = read(fd, bytes + used, size - used);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    int failure = errno;
+    close(fd);
+    errno = failure;
+    return n < 0 ? -1 : (ssize_t)used;
+}
+
 static bool read_secret_file(struct reader *r, const struct branch *at, const char *name,
                              const char *path, struct str *value) {
     char bytes[SECRET_FILE_MAX + 1];
-    CLEANUP(cleanup_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, bytes, sizeof(bytes));
+    ssize_t n = read_file(path, bytes, sizeof(bytes));
     if (n < 0 || n > SECRET_FILE_MAX) {
         reader_error(r, at, "%s names a file that cannot be read: %s", name,
                      n < 0 ? strerror(errno) : "larger than 64 KiB");
+        bytes_wipe(bytes, sizeof(bytes));
         return false;
     }
     while (n > 0 && (bytes[n - 1] == '\n' || bytes[n - 1] == '\r'))
