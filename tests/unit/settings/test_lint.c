@@ -61,6 +61,18 @@ START_TEST(plain_settings_have_no_finding) {
 }
 END_TEST
 
+START_TEST(the_settings_for_fly_have_no_finding) {
+    char path[512];
+    rig_setup();
+    setenv("SUPABASE_URL", "https://abc.supabase.co", 1);
+    snprintf(path, sizeof(path), "%.*s/fly.yaml",
+             (int)(strlen(getenv("REFERENCE")) - strlen("/jotgate.yaml")), getenv("REFERENCE"));
+    ck_assert_msg(settings_load(&rig.settings, path, rig_report, &rig) == 0, "%s", rig.said);
+    ck_assert_msg(lint() == 0, "%s", rig.said);
+    rig_teardown();
+}
+END_TEST
+
 START_TEST(without_a_file_findings_are_the_environments) {
     rig_setup();
     setenv("SUPABASE_URL", "http://abc.supabase.co", 1);
@@ -347,7 +359,7 @@ START_TEST(origins_that_no_browser_sends_are_found) {
 }
 END_TEST
 
-SUITE_MAIN("settings/lint", plain_settings_have_no_finding,
+SUITE_MAIN("settings/lint", plain_settings_have_no_finding, the_settings_for_fly_have_no_finding,
            without_a_file_findings_are_the_environments,
            tokens_in_the_clear_are_found_once_an_upstream,
            an_admin_listener_that_strangers_reach_is_found,

@@ -438,8 +438,8 @@ START_TEST(more_limits_than_a_caller_can_meet_are_refused) {
     for (int i = 0; i < 8; i++)
         snprintf(text + strlen(text), sizeof(text) - strlen(text),
                  "  l%d: { key: ip, rate: 1/minute }\n", i);
-    strncat(text, "routes: [ { path: /a, limits: [l0, l1, l2, l3, l4, l5, l6, l7",
-            sizeof(text) - strlen(text) - 1);
+    snprintf(text + strlen(text), sizeof(text) - strlen(text),
+             "routes: [ { path: /a, limits: [l0, l1, l2, l3, l4, l5, l6, l7");
     size_t end = strlen(text);
     snprintf(text + end, sizeof(text) - end, "] } ]\n");
     good(text);
@@ -576,6 +576,27 @@ START_TEST(a_variables_file_must_be_readable_and_hold_something) {
 }
 END_TEST
 
+START_TEST(a_variables_file_holds_no_more_than_a_secret_would) {
+    static char text[64 * 1024 + 2];
+    char path[64];
+    rig_setup();
+    setenv("SUPABASE_URL", "https://abc.supabase.co", 1);
+    memset(text, 'x', 64 * 1024);
+    write_file(path, text);
+    setenv("SUPABASE_SECRET_KEY_FILE", path, 1);
+    ck_assert_int_eq(rig_environment(), 0);
+    ck_assert_uint_eq(rig.settings->project.secret.n, 64 * 1024);
+    unlink(path);
+    text[64 * 1024] = 'x';
+    write_file(path, text);
+    setenv("SUPABASE_SECRET_KEY_FILE", path, 1);
+    ck_assert_int_eq(rig_environment(), -EINVAL);
+    check_said("large", "env:SUPABASE_SECRET_KEY: ", "larger than 64 KiB");
+    unlink(path);
+    rig_teardown();
+}
+END_TEST
+
 START_TEST(a_refused_secret_is_not_shown) {
     rig_setup();
     setenv("JG_TEST_SECRET", "hidden", 1);
@@ -627,6 +648,7 @@ SUITE_MAIN("settings/refusals", unknown_names_are_refused_where_they_stand,
            references_must_be_whole_and_set, what_the_environment_says_is_refused_by_its_name,
            without_a_project_the_environment_is_not_enough,
            a_variable_and_its_file_may_not_both_be_set,
-           a_variables_file_must_be_readable_and_hold_something, a_refused_secret_is_not_shown,
+           a_variables_file_must_be_readable_and_hold_something,
+           a_variables_file_holds_no_more_than_a_secret_would, a_refused_secret_is_not_shown,
            all_errors_of_a_file_are_told_at_once,
            files_that_cannot_be_read_give_the_machines_reason)
