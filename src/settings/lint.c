@@ -126,7 +126,7 @@ static void check_keys(struct lint *lint, const struct issuer_rule *rule,
              "issuer " STR_FMT ": its algorithms name HS256, HS384 or HS512, but there is no "
              "hs256_secret to check them with",
              STR_ARG(name));
-    bool is_project = lint->s->supabase_url.n > 0 && str_starts(url, lint->s->supabase_url);
+    bool is_project = str_eq(host_of(url), lint->s->supabase.host); /* told as an upstream */
     if (str_starts(url, STR("http://")) && !is_project && !is_near(host_of(url)))
         find(lint,
              "issuer " STR_FMT

@@ -114,9 +114,14 @@ static struct branch *build(struct reader *r, yaml_document_t *document, int ind
     struct branch *b = new_branch(r, node, key);
     if (!b)
         return NULL;
-    if (depth > DEPTH_MAX || !is_own_tag(node)) {
-        reader_error(r, b,
-                     depth > DEPTH_MAX ? "nested too deeply" : "YAML tags are not understood");
+    assert(depth <= DEPTH_MAX); /* check_events was there before */
+    if (!is_own_tag(node)) {
+        reader_error(r, b, "YAML tags are not understood");
+        return NULL;
+    }
+    if (node->type == YAML_SCALAR_NODE &&
+        memchr(node->data.scalar.value, '\0', node->data.scalar.length)) {
+        reader_error(r, b, "has a NUL in it");
         return NULL;
     }
     switch (node->type) {

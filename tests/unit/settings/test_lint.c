@@ -91,6 +91,7 @@ START_TEST(tokens_in_the_clear_are_found_once_an_upstream) {
         {"routes: [ { path: /a, upstream: \"http://192.0.2.1:80\" } ]\n", "http://192.0.2.1"},
         {"routes: [ { path: /a, upstream: \"http://[2001:db8::1]\" } ]\n", "http://[2001:db8::1]"},
         {"routes: [ { path: /a, upstream: \"http://internal.example\" } ]\n", "in the clear"},
+        {"routes: [ { path: /a, access: denied, upstream: \"http://api.example.com\" } ]\n", NULL},
         {"routes: [ { path: /a, upstream: \"https://api.example.com\" } ]\n", NULL},
         {"routes: [ { path: /a, upstream: \"http://127.0.0.1:3000\" } ]\n", NULL},
         {"routes: [ { path: /a, upstream: \"http://[::1]:3000\" } ]\n", NULL},
@@ -152,6 +153,19 @@ START_TEST(issuers_that_trust_too_much_or_nobody_are_found) {
         {"jwks: { refresh: 1h, max_stale: 1h }\n", NULL},
     };
     ALL_ARE_FOUND(rows);
+}
+END_TEST
+
+START_TEST(a_project_in_the_clear_is_told_once) {
+    rig_setup();
+    ck_assert_int_eq(rig_read("supabase: { url: \"http://abc.supabase.co\" }\n"), 0);
+    ck_assert_msg(lint() == 1, "%s", rig.said);
+    ck_assert_int_eq(rig_read("supabase: { url: \"http://kong\" }\n"
+                              "issuers: [ { jwks_url: \"http://kong.example.com/k\" } ]\n"),
+                     0);
+    ck_assert_uint_eq(lint(), 1);
+    check_said("", "f.yaml: issuer supabase: ", "fetched over http://");
+    rig_teardown();
 }
 END_TEST
 
@@ -363,8 +377,9 @@ SUITE_MAIN("settings/lint", plain_settings_have_no_finding, the_settings_for_fly
            without_a_file_findings_are_the_environments,
            tokens_in_the_clear_are_found_once_an_upstream,
            an_admin_listener_that_strangers_reach_is_found,
-           issuers_that_trust_too_much_or_nobody_are_found, an_issuer_without_keys_is_found,
-           doors_that_stand_open_are_found, keys_in_each_others_place_are_found,
-           callers_whom_no_limit_meets_are_found, costs_beyond_the_burst_are_found,
-           limits_that_limit_nobody_are_found, variables_that_nothing_asks_for_are_found,
-           a_star_beside_the_same_path_is_found, origins_that_no_browser_sends_are_found)
+           issuers_that_trust_too_much_or_nobody_are_found, a_project_in_the_clear_is_told_once,
+           an_issuer_without_keys_is_found, doors_that_stand_open_are_found,
+           keys_in_each_others_place_are_found, callers_whom_no_limit_meets_are_found,
+           costs_beyond_the_burst_are_found, limits_that_limit_nobody_are_found,
+           variables_that_nothing_asks_for_are_found, a_star_beside_the_same_path_is_found,
+           origins_that_no_browser_sends_are_found)

@@ -88,6 +88,16 @@ START_TEST(what_is_no_yaml_is_refused) {
 }
 END_TEST
 
+START_TEST(bytes_that_would_cut_a_value_short_are_refused) {
+    static const struct row rows[] = {
+        {"issuers: [ { issuer: x, jwks_file: \"/a\\0b\" } ]\n", "f.yaml:2:36: jwks_file: ", "NUL"},
+        {"listen: \"[::]:80\\x00\"\n", "f.yaml:2:9: listen: ", "NUL"},
+        {"\"listen\\0\": x\n", "f.yaml:2:1: ", "expected a setting's name"},
+    };
+    ALL_ARE_REFUSED(rows);
+}
+END_TEST
+
 START_TEST(anchors_aliases_and_tags_are_refused) {
     static const struct row rows[] = {
         {"listen: &a \"[::]:1\"\nadmin: *a\n", "f.yaml:2:9: ", "anchors and aliases"},
@@ -637,9 +647,9 @@ END_TEST
 
 SUITE_MAIN("settings/refusals", unknown_names_are_refused_where_they_stand,
            names_that_stand_twice_are_refused, what_is_no_yaml_is_refused,
-           anchors_aliases_and_tags_are_refused, texts_beyond_all_bounds_are_refused,
-           values_of_the_wrong_shape_are_refused, wrong_units_and_numbers_are_refused,
-           times_that_would_let_nothing_happen_are_refused,
+           bytes_that_would_cut_a_value_short_are_refused, anchors_aliases_and_tags_are_refused,
+           texts_beyond_all_bounds_are_refused, values_of_the_wrong_shape_are_refused,
+           wrong_units_and_numbers_are_refused, times_that_would_let_nothing_happen_are_refused,
            unknown_words_are_refused_with_the_known_ones, what_is_missing_is_named,
            lists_that_must_name_something_are_refused_when_empty,
            addresses_and_networks_are_checked, names_reach_headers_and_metrics_and_are_checked,
