@@ -318,6 +318,7 @@ static inline bool says(struct stage *s, const char *name, const char *value) {
 static inline int join(struct stage *s) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ck_assert_int_eq(connect(fd, (const struct sockaddr *)&s->at.address, s->at.length), 0);
+    rig_turn(s->loop);
     return fd;
 }
 

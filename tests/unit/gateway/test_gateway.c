@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/* One worker's gateway: keys that come, draining, the end. */
+#include "gateway/gateway.h"
+
+#include "rig.h"
+
+static struct stage s;
+
+/* ---- keys */
+
+static int n_keyrings;
+
+static void on_keyring(void *arg, struct keyring *ring) {
+    n_keyrings++;
+    gateway_set_keyring(arg, ring);
+}
+
+static void serve_keys(const char *jwk) {
+    int fd = rig_accept(s.loop, s.upstream_listener);
+    see(&s, fd);
+    ck_assert_str_eq(seen_line(&s), "GET /jwks");
+    const char *document = TEXT(&s, "{\"keys\":[%s]}", jwk);
+    rig_send(
+        s.loop, fd,
+        str_of(TEXT(&s, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+                    strlen(document), document)));
+    close(fd);
+}
+
+/* As a worker makes it: the key source runs, without a cooldown, and its document is the scripted upstream's /jwks. */
+static void open_with_source(void) {
+    static const struct key_times times = {
+        .refresh_s = 600, .max_stale_s = 86400, .cooldown_s = 0, .timeout_ms = 20000};
+    stage_prepare(&s, "");
+    key_source_free(s.keys);
+    s.keys = key_source_new(&s.origin, 1, &times);
+    ck_assert_ptr_nonnull(s.keys);
+    stage_start(&s);
+    ck_assert_int_eq(key_source_subscribe(s.keys, s.loop, on_keyring, s.gateway), 0);
+    RUN_UNTIL(s.loop, n_keyrings == 1);
+    ck_assert_int_eq(key_source_start(s.keys), 0);
+    serve_keys(s.key.jwk);
+    RUN_UNTIL(s.loop, n_keyrings == 2);
+}
+
+static void close_with_source(void) {
+    key_source_stop(s.keys);
+    stage_close(&s);
+}
+
+static const char *request_with(const struct forge *key, const char *kid) {
+    return GET(&s, "/rest/v1/x",
+               TEXT(&s, "Authorization: Bearer %s\r\n", token_with(&s, key, kid, ADA, 600)));
+}
+
+static void answer_upstream(void) {
+    int upstream = rig_accept(s.loop, s.upstream_listener);
+    see(&s, upstream);
+    rig_send(s.loop, upstream, STR(OK_HI));
+    close(upstream);
+}
+
+START_TEST(who_waits_for_keys_holds_up_nobody) {
+    open_with_source();
+    struct forge other = forge_key(ALGORITHM_ES256, "k2");
+    int clients[3];
+    for (size_t i = 0; i < 3; i++)
+        clients[i] = ask(&s, request_with(&other, "k2"));
+    RUN_UNTIL(s.loop, gateway_count_requests(s.gateway) == 3);
+    int other_client = ask(&s, GET(&s, "/_jotgate/health", ""));
+    ck_assert_int_eq(hear(&s, other_client), 200);
+    close(other_client);
+    EVP_PKEY_free(other.key);
+    close_with_source();
+    for (size_t i = 0; i < 3; i++)
+        close(clients[i]);
+}
+END_TEST
+
+START_TEST(one_fetch_serves_all_who_wait) {
+    open_with_source();
+    struct forge other = forge_key(ALGORITHM_ES256, "k2");
+    int clients[3];
+    for (size_t i = 0; i < 3; i++)
+        clients[i] = ask(&s, request_with(&other, "k2"));
+    RUN_UNTIL(s.loop, gateway_count_requests(s.gateway) == 3);
+    serve_keys(TEXT(&s, "%s,%s", s.key.jwk, other.jwk));
+    for (size_t i = 0; i < 3; i++)
+        answer_upstream();
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(hear(&s, clients[i]), 200);
+        close(clients[i]);
+    }
+    EVP_PKEY_free(other.key);
+    close_with_source();
+}
+END_TEST
+
+START_TEST(a_kid_that_stays_unknown_is_401) {
+    open_with_source();
+    int client = ask(&s, request_with(&s.key, "k9"));
+    serve_keys(s.key.jwk);
+    ck_assert_int_eq(hear(&s, client), 401);
+    ASSERT_SAYS(&s, "code", "bad_jwt");
+    close(client);
+    close_with_source();
+}
+END_TEST
+
+START_TEST(a_kid_that_could_not_be_asked_for_is_503) {
+    open_with_source();
+    int client = ask(&s, request_with(&s.key, "k9")), fd = rig_accept(s.loop, s.upstream_listener);
+    see(&s, fd);
+    close(fd);
+    ck_assert_int_eq(hear(&s, client), 503);
+    ASSERT_SAYS(&s, "code", "keys_unavailable");
+    ck_assert_int_eq(pass(&s, request_with(&s.key, "k1")), 200); /* the others' keys stay good */
+    close(client);
+    close_with_source();
+}
+END_TEST
+
+START_TEST(a_client_may_leave_while_its_request_waits_for_keys) {
+    open_with_source();
+    int client = ask(&s, request_with(&s.key, "k9"));
+    RUN_UNTIL(s.loop, gateway_count_requests(s.gateway) == 1);
+    close(client);
+    RUN_UNTIL(s.loop, gateway_count_requests(s.gateway) == 0);
+    serve_keys(s.key.jwk);
+    RUN_UNTIL(s.loop, n_keyrings >= 3);
+    close_with_source();
+}
+END_TEST
+
+START_TEST(a_key_that_is_gone_takes_its_tokens_along) {
+    stage_open(&s, "");
+    const char *request = GET(&s, "/rest/v1/x", bearer(&s, ADA));
+    ck_assert_int_eq(pass(&s, request), 200);
+    struct forge other = forge_key(ALGORITHM_ES256, "k1");
+    struct keyring *ring = stage_ring(other.jwk);
+    ring->generation = 2;
+    gateway_set_keyring(s.gateway, ring);
+    keyring_unref(ring);
+    ck_assert_int_eq(refuse(&s, request), 401);
+    EVP_PKEY_free(other.key);
+    stage_close(&s);
+}
+END_TEST
+
+/* ---- draining */
+
+START_TEST(draining_answers_and_says_close) {
+    stage_open(&s, "");
+    gateway_drain(s.gateway);
+    int client = ask(&s, GET(&s, "/rest/v1/x", ""));
+    answer_upstream();
+    ck_assert_int_eq(hear(&s, client), 200);
+    ck_assert_str_eq(FIELD(&s, "Connection"), "close");
+    ck_assert_int_eq(rig_expect_end(s.loop, client), 0);
+    close(client);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(what_was_open_when_listening_stops_is_finished) {
+    stage_open(&s, "");
+    int client = ask(&s, GET(&s, "/rest/v1/x", "")), idle = join(&s),
+        upstream = rig_accept(s.loop, s.upstream_listener);
+    see(&s, upstream);
+    gateway_drain(s.gateway);
+    gateway_stop_listening(s.gateway);
+    int late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(connect(late, (const struct sockaddr *)&s.at.address, s.at.length), -1);
+    ck_assert_int_eq(errno, ECONNREFUSED);
+    ck_assert_uint_eq(gateway_count_requests(s.gateway), 1);
+    rig_send(s.loop, upstream, STR(OK_HI));
+    ck_assert_int_eq(hear(&s, client), 200);
+    close(client), close(upstream), close(late);
+    RUN_UNTIL(s.loop,
+              gateway_count_connections(s.gateway) == 0); /* who never asked is closed, too */
+    ck_assert_int_eq(rig_expect_end(s.loop, idle), 0);
+    close(idle);
+    stage_close(&s);
+}
+END_TEST
+
+/* ---- numbers */
+
+START_TEST(requests_and_connections_are_counted) {
+    stage_open(&s, "");
+    ck_assert_uint_eq(gateway_count_connections(s.gateway), 0);
+    int client = ask(&s, GET(&s, "/rest/v1/x", "")), idle = join(&s),
+        upstream = rig_accept(s.loop, s.upstream_listener);
+    rig_settle(s.loop);
+    ck_assert_uint_eq(gateway_count_connections(s.gateway), 2);
+    ck_assert_uint_eq(gateway_count_requests(s.gateway), 1);
+    close(client), close(idle), close(upstream);
+    RUN_UNTIL(s.loop, gateway_count_connections(s.gateway) == 0);
+    ck_assert_uint_eq(gateway_count_requests(s.gateway), 0);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(connections_have_a_bound) {
+    stage_open(&s, "http: { max_connections: 2 }\n");
+    int one = join(&s), two = join(&s), three;
+    RUN_UNTIL(s.loop, gateway_count_connections(s.gateway) == 2);
+    three = join(&s);
+    ck_assert_int_eq(hear(&s, three), 503);
+    ck_assert_uint_eq(gateway_count_connections(s.gateway), 2);
+    close(one), close(two), close(three);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_gateway_may_go_before_it_listens) {
+    stage_prepare(&s, "");
+    struct gateway_parts parts = stage_parts(&s);
+    s.gateway = gateway_new(&parts);
+    ck_assert_ptr_nonnull(s.gateway);
+    gateway_drain(s.gateway);
+    gateway_stop_listening(s.gateway);
+    ck_assert_uint_eq(gateway_count_requests(s.gateway), 0);
+    gateway_free(NULL);
+    stage_close(&s);
+}
+END_TEST
+
+SUITE_MAIN("gateway/gateway", who_waits_for_keys_holds_up_nobody, one_fetch_serves_all_who_wait,
+           a_kid_that_stays_unknown_is_401, a_kid_that_could_not_be_asked_for_is_503,
+           a_client_may_leave_while_its_request_waits_for_keys,
+           a_key_that_is_gone_takes_its_tokens_along, draining_answers_and_says_close,
+           what_was_open_when_listening_stops_is_finished, requests_and_connections_are_counted,
+           connections_have_a_bound, a_gateway_may_go_before_it_listens)
