@@ -89,7 +89,7 @@ int cli_get(struct str address, struct str path, struct str fields, struct buffe
     if (failure == 0)
         failure = read_all(fd, &text);
     struct str answer = buffer_bytes(&text);
-    for (size_t i = 0; failure == 0 && i + 4 <= answer.n; i++)
+    for (size_t i = 0; failure == 0 && answer.at && i + 4 <= answer.n; i++)
         if (memcmp(answer.at + i, "\r\n\r\n", 4) == 0) {
             uint64_t code;
             if (answer.n > 12 && str_to_u64((struct str){answer.at + 9, 3}, &code))

@@ -4,7 +4,11 @@
 
 #include "base/log.h"
 
-static double milliseconds(int64_t ns) { return (double)(ns / 1000) / 1000.0; }
+/* To the microsecond; more digits would say nothing. */
+static double milliseconds(int64_t ns) {
+    int64_t whole_us = ns / 1000;
+    return (double)whole_us / 1000.0;
+}
 
 static const char *outcome_of(const struct exchange *x) {
     if (x->is_abandoned)
@@ -21,6 +25,7 @@ static struct str binding_policy(const struct exchange *x) {
 void access_log_write(const struct exchange *x) {
     struct str method = x->has_head ? client_head(x->client)->method : STR_NONE;
     char ip[IP_TEXT_MAX];
+    size_t ip_bytes = ip_text(&x->client_ip, ip);
     bool reached = x->upstream_head_ns != 0;
     log_info(
         "request", F_TEXT("id", x->id), F_STR("method", method),
@@ -31,7 +36,7 @@ void access_log_write(const struct exchange *x) {
         F_STR("subject", str_first(x->caller.subject, 128)),
         F_TEXT("token", x->caller.issuer == SIZE_MAX ? "" : token_verdict_name(x->caller.token)),
         F_STR("limit", binding_policy(x)),
-        F_STR("ip", ((struct str){ip, ip_text(&x->client_ip, ip)})),
+        F_STR("ip", ((struct str){ip, ip_bytes})),
         F_REAL("ms", milliseconds(exchange_now(x)->mono_ns - x->started_ns)),
         F_REAL("upstream_ms",
                reached ? milliseconds(x->upstream_head_ns - x->upstream_started_ns) : 0),

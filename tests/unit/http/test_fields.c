@@ -36,8 +36,7 @@ START_TEST(names_that_only_look_known_are_others) {
         "transfer-encodinG\x01",
         "t\0",
         "connectioN1",
-        "\x0d"
-        "e",
+        "\re",
         "x-api-keys",
         "x-region2",
         "hqst",
