@@ -6,7 +6,7 @@
 /* The framing of bodies (RFC 9112 6, 7.1), both ways, without buffering: the reader is given bytes and says which of
  * them are data; extensions and trailers are dropped, yet must be well formed. */
 
-#define BODY_LINE_BYTES_MAX 4096         /* a chunk's size with its extensions */
+#define BODY_LINE_BYTES_MAX    4096        /* a chunk's size with its extensions */
 #define BODY_TRAILER_BYTES_MAX (16 * 1024) /* all trailer lines together */
 
 enum body_verdict {

@@ -15,17 +15,17 @@
 
 enum head_verdict {
     HEAD_DONE,
-    HEAD_MORE,              /* not all there yet */
-    HEAD_BAD_LINE,          /* request or status line malformed                      400 */
-    HEAD_BAD_FIELD,         /* a field line malformed                                400 */
-    HEAD_BAD_HOST,          /* missing, doubled or malformed                         400 */
-    HEAD_BAD_LENGTH,        /* Content-Length not one number below 2^63              400 */
-    HEAD_BAD_FRAMING,       /* both lengths, two codings, or a coding on 1.0         400 */
-    HEAD_UNKNOWN_CODING,    /* Transfer-Encoding other than chunked                  501 */
-    HEAD_BAD_VERSION,       /* not HTTP/1.0 or 1.1                                   505 */
-    HEAD_BAD_EXPECTATION,   /* Expect other than 100-continue                        417 */
-    HEAD_TARGET_TOO_LONG,   /*                                                       414 */
-    HEAD_TOO_LARGE,         /* bytes, fields, or names that Connection lists         431 */
+    HEAD_MORE,            /* not all there yet */
+    HEAD_BAD_LINE,        /* request or status line malformed                      400 */
+    HEAD_BAD_FIELD,       /* a field line malformed                                400 */
+    HEAD_BAD_HOST,        /* missing, doubled or malformed                         400 */
+    HEAD_BAD_LENGTH,      /* Content-Length not one number below 2^63              400 */
+    HEAD_BAD_FRAMING,     /* both lengths, two codings, or a coding on 1.0         400 */
+    HEAD_UNKNOWN_CODING,  /* Transfer-Encoding other than chunked                  501 */
+    HEAD_BAD_VERSION,     /* not HTTP/1.0 or 1.1                                   505 */
+    HEAD_BAD_EXPECTATION, /* Expect other than 100-continue                        417 */
+    HEAD_TARGET_TOO_LONG, /*                                                       414 */
+    HEAD_TOO_LARGE,       /* bytes, fields, or names that Connection lists         431 */
 };
 
 /* For the log and the error text; a constant. */
@@ -33,8 +33,8 @@ const char *head_verdict_text(enum head_verdict verdict);
 /* What a request that met this verdict is answered; PROBLEM_NONE for HEAD_DONE and HEAD_MORE. */
 enum problem head_verdict_problem(enum head_verdict verdict);
 
-#define HEAD_FIELDS_MAX 256           /* the most that a setting can ask for */
-#define HEAD_CONNECTION_NAMES_MAX 32 /* bounds the work of field_is_hop_by_hop */
+#define HEAD_FIELDS_MAX           256 /* the most that a setting can ask for */
+#define HEAD_CONNECTION_NAMES_MAX 32  /* bounds the work of field_is_hop_by_hop */
 
 struct head_limits {
     uint32_t line_bytes; /* request or status line without its line end, default 16 KiB */
@@ -46,8 +46,8 @@ struct head_limits {
 enum head_kind { HEAD_REQUEST, HEAD_ANSWER };
 
 enum framing {
-    FRAMING_NONE,        /* no body */
-    FRAMING_LENGTH,      /* body_bytes of it */
+    FRAMING_NONE,   /* no body */
+    FRAMING_LENGTH, /* body_bytes of it */
     FRAMING_CHUNKED,
     FRAMING_UNTIL_CLOSE, /* answers only */
 };
@@ -74,7 +74,8 @@ struct head {
     enum head_kind kind;
     struct head_limits limits;
     int state;
-    uint32_t line_at, scanned; /* where the current line begins; up to where its bytes are known to be good */
+    /* where the current line begins; up to where its bytes are known to be good */
+    uint32_t line_at, scanned;
     uint32_t n_lines;
     struct head_span words[2]; /* method and target, or the reason */
     struct head_line {

@@ -8,19 +8,21 @@
  * the body framing on it. Both buffers are bounded and hold no memory while empty and idle. The front and the upstream client are thin
  * on top of this. */
 #define CHANNEL_READ_BYTES (16 * 1024) /* one read */
-#define CHANNEL_OUT_BYTES (64 * 1024)  /* unsent bytes beyond which no more body is taken */
+#define CHANNEL_OUT_BYTES  (64 * 1024) /* unsent bytes beyond which no more body is taken */
 
 struct channel {
     struct connection connection;
     struct buffer in, out;
-    size_t in_data;          /* bytes at the front of `in` that are body, lent out by channel_read_body */
+    /* bytes at the front of `in` that are body, lent out by channel_read_body */
+    size_t in_data;
     struct body_reader reader;
     enum framing out_framing;
-    uint64_t out_left;       /* FRAMING_LENGTH */
-    bool in_ended;           /* the peer has ended its stream cleanly */
-    int broken;              /* 0, or the negative errno that ended the connection */
-    uint64_t n_read;         /* bytes that the connection gave, ever */
-    uint64_t bytes_received, bytes_sent; /* of the body that was started last, without its framing */
+    uint64_t out_left; /* FRAMING_LENGTH */
+    bool in_ended;     /* the peer has ended its stream cleanly */
+    int broken;        /* 0, or the negative errno that ended the connection */
+    uint64_t n_read;   /* bytes that the connection gave, ever */
+    /* of the body that was started last, without its framing */
+    uint64_t bytes_received, bytes_sent;
 };
 
 void channel_init(struct channel *ch); /* then connection_accept or connection_connect */
@@ -33,7 +35,13 @@ int channel_fill(struct channel *ch, size_t limit);
 int channel_flush(struct channel *ch) MUST_USE;
 
 /* The body that is being received. DATA borrows until channel_consume_body. */
-enum channel_body { CHANNEL_BODY_DATA, CHANNEL_BODY_WAIT, CHANNEL_BODY_END, CHANNEL_BODY_BAD, CHANNEL_BODY_CUT };
+enum channel_body {
+    CHANNEL_BODY_DATA,
+    CHANNEL_BODY_WAIT,
+    CHANNEL_BODY_END,
+    CHANNEL_BODY_BAD,
+    CHANNEL_BODY_CUT
+};
 void channel_start_reading(struct channel *ch, enum framing framing, uint64_t body_bytes);
 enum channel_body channel_read_body(struct channel *ch, struct str *data); /* fills by itself */
 void channel_consume_body(struct channel *ch, size_t n);
@@ -42,4 +50,5 @@ void channel_consume_body(struct channel *ch, size_t n);
  * length is a bug (asserted). */
 void channel_start_writing(struct channel *ch, enum framing framing, uint64_t body_bytes);
 ssize_t channel_write_body(struct channel *ch, struct str data) MUST_USE;
-int channel_end_body(struct channel *ch) MUST_USE; /* LENGTH: everything must have been written (asserted) */
+/* LENGTH: everything must have been written (asserted) */
+int channel_end_body(struct channel *ch) MUST_USE;

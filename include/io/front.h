@@ -15,24 +15,27 @@ struct client;
 
 struct front_limits {
     struct head_limits head;
-    int64_t head_ns;      /* whole head, from its first byte; default 15 s */
-    int64_t idle_ns;      /* between requests; default 75 s */
-    int64_t body_ns;      /* between two reads of a request body; default 30 s */
-    int64_t write_ns;     /* an answer's bytes that the client does not take; default 60 s */
-    int64_t linger_ns;    /* after an early answer, reading on before the close; default 2 s and at most 1 MiB */
-    uint32_t n_connections;        /* of this worker; default 16,384 */
-    uint32_t n_connections_per_ip; /* peers; 0: no limit. Default 0 (behind a proxy the peer is the proxy) */
+    int64_t head_ns;  /* whole head, from its first byte; default 15 s */
+    int64_t idle_ns;  /* between requests; default 75 s */
+    int64_t body_ns;  /* between two reads of a request body; default 30 s */
+    int64_t write_ns; /* an answer's bytes that the client does not take; default 60 s */
+    /* after an early answer, reading on before the close; default 2 s and at most 1 MiB */
+    int64_t linger_ns;
+    uint32_t n_connections; /* of this worker; default 16,384 */
+    /* peers; 0: no limit. Default 0 (behind a proxy the peer is the proxy) */
+    uint32_t n_connections_per_ip;
 };
-#define FRONT_LIMITS_DEFAULT                                                                                   \
-    ((struct front_limits){HEAD_LIMITS_DEFAULT, 15 * NS_PER_S, 75 * NS_PER_S, 30 * NS_PER_S, 60 * NS_PER_S,    \
-                           2 * NS_PER_S, 16384, 0})
+#define FRONT_LIMITS_DEFAULT \
+    ((struct front_limits){HEAD_LIMITS_DEFAULT, 15 * NS_PER_S, 75 * NS_PER_S, 30 * NS_PER_S, \
+                           60 * NS_PER_S, 2 * NS_PER_S, 16384, 0})
 
 struct front_events {
     /* A request's head is complete: client_head. The client waits until it is answered. */
     void (*on_request)(void *arg, struct client *client);
     /* What came is no request (problem and a constant reason, e.g. BAD_REQUEST, REQUEST_TIMEOUT, OVERLOADED): answer it, the connection
      * closes after that. client_head may be incomplete: only client_peer is of use. */
-    void (*on_malformed)(void *arg, struct client *client, enum problem problem, const char *reason);
+    void (*on_malformed)(void *arg, struct client *client, enum problem problem,
+                         const char *reason);
     /* More of the request's body can be read (or its end, or its failure). Only after client_read_body said WAIT. */
     void (*on_body)(void *arg, struct client *client);
     /* More of the answer can be written. Only after client_write took less than it was given. */
@@ -44,20 +47,21 @@ struct front_events {
 };
 
 /* Takes the listening fd. NULL, errno set. */
-struct front *front_new(struct loop *loop, int listen_fd, const struct front_limits *limits, const struct front_events *events,
-                        void *arg) MUST_USE;
-void front_free(struct front *front); /* takes NULL; cuts what is open without events; not from within an event */
+struct front *front_new(struct loop *loop, int listen_fd, const struct front_limits *limits,
+                        const struct front_events *events, void *arg) MUST_USE;
+/* takes NULL; cuts what is open without events; not from within an event */
+void front_free(struct front *front);
 /* From now on answers say Connection: close; accepting goes on. Idle connections stay open: each has its chance to ask once more. */
 void front_drain(struct front *front);
 /* Drain, accept what is queued, then stop listening. Idle connections are closed, those that never asked after linger_ns. */
 void front_stop_listening(struct front *front);
-size_t front_count(const struct front *front);         /* open connections */
+size_t front_count(const struct front *front);          /* open connections */
 size_t front_count_requests(const struct front *front); /* exchanges open */
 
 void *client_owner(const struct client *client);
-void client_set_owner(struct client *client, void *owner); /* NULL at each on_request */
+void client_set_owner(struct client *client, void *owner);   /* NULL at each on_request */
 const struct head *client_head(const struct client *client); /* lives until on_done / on_gone */
-struct ip client_peer(const struct client *client); /* :: for a unix socket */
+struct ip client_peer(const struct client *client);          /* :: for a unix socket */
 uint64_t client_bytes_received(const struct client *client); /* of this request's body, decoded */
 uint64_t client_bytes_sent(const struct client *client);     /* of this answer's body */
 
@@ -81,10 +85,12 @@ void client_consume_body(struct client *client, size_t n);
  *   CHUNKED, UNTIL_CLOSE   chunked; close-delimited for HTTP/1.0
  *
  * It says Connection: close when the request's body is unread and large. A fresh interim answer can not be sent. -ENOMEM. */
-int client_start_answer(struct client *client, int status, struct str reason, struct str fields, enum framing framing,
-                        uint64_t body_bytes) MUST_USE;
+int client_start_answer(struct client *client, int status, struct str reason, struct str fields,
+                        enum framing framing, uint64_t body_bytes) MUST_USE;
 bool client_answer_started(const struct client *client);
 size_t client_write(struct client *client, struct str data); /* how much was taken */
-void client_end_answer(struct client *client);    /* on_done follows */
-void client_close_after(struct client *client);   /* before client_start_answer: do not keep alive */
-void client_cut(struct client *client);           /* the answer is broken off: RST; no event follows, `client` is dead at once */
+void client_end_answer(struct client *client);               /* on_done follows */
+/* before client_start_answer: do not keep alive */
+void client_close_after(struct client *client);
+/* the answer is broken off: RST; no event follows, `client` is dead at once */
+void client_cut(struct client *client);

@@ -70,7 +70,8 @@ void clock_rfc3339(int64_t wall_ns, char out[25]) {
     put_digits(out + 11, 2, date.hour);
     put_digits(out + 14, 2, date.minute);
     put_digits(out + 17, 2, date.second);
-    int64_t rest_ns = wall_ns % NS_PER_S; /* not wall_ns - wall_s * NS_PER_S: that overflows at the far end */
+    int64_t rest_ns =
+        wall_ns % NS_PER_S; /* not wall_ns - wall_s * NS_PER_S: that overflows at the far end */
     put_digits(out + 20, 3, (int)((rest_ns < 0 ? rest_ns + NS_PER_S : rest_ns) / NS_PER_MS));
 }
 
