@@ -208,14 +208,8 @@ static void check_trust(struct lint *lint) {
                  STR_ARG(str_first(lint->s->limits[i].name, 100)));
 }
 
-static bool starts_secret(struct str key) { return str_starts(key, STR("sb_secret_")); }
-
-/* What is added for callers without a key must be what everybody may know. */
 static void check_project_keys(struct lint *lint) {
     const struct project_keys *keys = &lint->s->project;
-    if (starts_secret(keys->publishable) || starts_secret(keys->anon))
-        find(lint,
-             "supabase.publishable_key: this is a secret key, and every caller would be given it");
     if (str_starts(keys->secret, STR("sb_publishable_")))
         find(lint, "supabase.secret_key: this is a publishable key");
     if (lint->s->apikey_default == APIKEY_REPLACE && keys->publishable.n == 0)

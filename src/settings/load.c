@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The whole file as one table of sections. The environment alone is an empty file: every default says from which variable it comes. */
+#include "auth/token.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "http/head.h"
@@ -137,13 +138,28 @@ static bool read_supabase_url(struct reader *r, const struct branch *b, void *ta
     return false;
 }
 
+/* It is added to the requests of callers who send none: what stands here belongs to everybody. */
+static bool read_public_key(struct reader *r, const struct branch *b, void *target) {
+    const struct str *key = target;
+    struct token_hint hint;
+    if (!read_secret(r, b, target))
+        return false;
+    bool is_secret = str_starts(*key, STR("sb_secret_")) ||
+                     (token_peek(*key, &hint, r->arena) && str_eq(hint.role, STR("service_role")));
+    if (is_secret)
+        reader_error(r, b,
+                     "is a secret key, and every caller would be given it; expected the "
+                     "publishable key (sb_publishable_...) or the anon key");
+    return !is_secret;
+}
+
 static bool read_supabase(struct reader *r, const struct branch *b, void *target) {
     /* clang-format off */
     static const struct entry entries[] = {
         {"url",              read_supabase_url,    AT(supabase_url),         "${SUPABASE_URL:-}"},
         {"region",           read_string,          AT(supabase_region),      "${SUPABASE_REGION:-}"},
-        {"publishable_key",  read_secret,          AT(project.publishable),  "${SUPABASE_PUBLISHABLE_KEY:-}"},
-        {"anon_key",         read_secret,          AT(project.anon),         "${SUPABASE_ANON_KEY:-}"},
+        {"publishable_key",  read_public_key,      AT(project.publishable),  "${SUPABASE_PUBLISHABLE_KEY:-}"},
+        {"anon_key",         read_public_key,      AT(project.anon),         "${SUPABASE_ANON_KEY:-}"},
         {"secret_key",       read_secret,          AT(project.secret),       "${SUPABASE_SECRET_KEY:-}"},
         {"service_role_key", read_secret,          AT(project.service_role), "${SUPABASE_SERVICE_ROLE_KEY:-}"},
         {"apikey",           read_apikey_mode,     AT(apikey_default),       "fill"},

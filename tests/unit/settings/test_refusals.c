@@ -624,6 +624,36 @@ START_TEST(a_refused_secret_is_not_shown) {
 }
 END_TEST
 
+START_TEST(secret_keys_are_refused_where_every_caller_would_be_given_them) {
+    /* {"alg":"HS256"} . {"iss":"supabase","role":"service_role" or "anon"} . a signature */
+    static const char service[] = "eyJhbGciOiJIUzI1NiJ9."
+                                  "eyJpc3MiOiJzdXBhYmFzZSIsInJvbGUiOiJzZXJ2aWNlX3JvbGUifQ.YWFh";
+    static const char anon[] =
+        "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJzdXBhYmFzZSIsInJvbGUiOiJhbm9uIn0.YWFh";
+    static const char *const secrets[] = {"sb_secret_hidden", service};
+    static const char *const names[] = {"SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY"};
+    for (size_t i = 0; i < 4; i++) {
+        rig_setup();
+        setenv("SUPABASE_URL", "https://abc.supabase.co", 1);
+        setenv(names[i / 2], secrets[i % 2], 1);
+        ck_assert_int_eq(rig_environment(), -EINVAL);
+        check_said(names[i / 2],
+                   i / 2 ? "env:SUPABASE_ANON_KEY: " : "env:SUPABASE_PUBLISHABLE_KEY: ",
+                   "every caller would be given it");
+        ck_assert_ptr_null(strstr(rig.said, secrets[i % 2]));
+        rig_teardown();
+    }
+    rig_setup();
+    setenv("SUPABASE_URL", "https://abc.supabase.co", 1);
+    setenv("SUPABASE_PUBLISHABLE_KEY", "sb_publishable_x", 1);
+    setenv("SUPABASE_ANON_KEY", anon, 1);
+    setenv("SUPABASE_SECRET_KEY", "sb_secret_hidden", 1);
+    setenv("SUPABASE_SERVICE_ROLE_KEY", service, 1);
+    ck_assert_msg(rig_environment() == 0, "%s", rig.said);
+    rig_teardown();
+}
+END_TEST
+
 START_TEST(all_errors_of_a_file_are_told_at_once) {
     rig_setup();
     refused("bananas: 1\nworkers: many\ndrain: { delay: 5 }\nlog: { level: x }\n",
@@ -660,5 +690,6 @@ SUITE_MAIN("settings/refusals", unknown_names_are_refused_where_they_stand,
            a_variable_and_its_file_may_not_both_be_set,
            a_variables_file_must_be_readable_and_hold_something,
            a_variables_file_holds_no_more_than_a_secret_would, a_refused_secret_is_not_shown,
+           secret_keys_are_refused_where_every_caller_would_be_given_them,
            all_errors_of_a_file_are_told_at_once,
            files_that_cannot_be_read_give_the_machines_reason)
