@@ -113,10 +113,12 @@ static struct keyring *read_keys(const char *path) {
         snprintf(why, sizeof(why), "%s", strerror(-failure));
     buffer_release(&text);
     struct keyring *ring = failure == 0 ? keyring_new(1) : NULL;
-    if (ring)
-        ring->issuers[0] = (struct issuer_keys){.keys = set, .state = KEYS_FRESH};
-    else
+    if (!ring) {
+        keyset_unref(set);
         fprintf(stderr, "jotgate verify: %s: %s\n", path, why);
+        return NULL;
+    }
+    ring->issuers[0] = (struct issuer_keys){.keys = set, .state = KEYS_FRESH};
     return ring;
 }
 

@@ -10,6 +10,7 @@
 #include "server/admin.h"
 #include "server/worker.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -31,7 +32,7 @@ struct server {
     struct admin admin;
     struct service *service;
     struct worker *workers[WORKERS_MAX];
-    size_t n_workers;
+    size_t n_wanted, n_workers; /* how many there are to be; how many there are */
     char via_id[32];
 };
 
@@ -99,11 +100,22 @@ static int look_whether_free(const struct endpoint *endpoint) {
     return bind(fd, (const struct sockaddr *)&endpoint->address, endpoint->length) < 0 ? -errno : 0;
 }
 
-static int start_worker(struct server *server, const struct gateway_parts *parts,
-                        const struct endpoint *listen, char why[256]) {
+/* Each worker has a socket of its own (SO_REUSEPORT); but a unix socket's path leads to one only, which all share. */
+static int listen_again(const struct endpoint *listen, int *shared_fd) {
+    if (listen->address.ss_family != AF_UNIX)
+        return endpoint_listen(listen, BACKLOG);
+    if (*shared_fd < 0)
+        *shared_fd = endpoint_listen(listen, BACKLOG);
+    if (*shared_fd < 0)
+        return *shared_fd;
+    int fd = fcntl(*shared_fd, F_DUPFD_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+static int start_worker(struct server *server, const struct gateway_parts *parts, int fd,
+                        char why[256]) {
     char text[160] = "";
     size_t index = server->n_workers;
-    int fd = endpoint_listen(listen, BACKLOG);
     if (fd < 0)
         return fd;
     struct worker *worker = worker_new(parts, index, fd, text);
@@ -117,20 +129,20 @@ static int start_worker(struct server *server, const struct gateway_parts *parts
 
 static int start_workers(struct server *server, char why[256]) {
     const struct settings *s = server->settings;
-    size_t n = s->n_workers ? s->n_workers : server_count_cores();
     struct endpoint listen;
+    CLEANUP(cleanup_close) int shared_fd = -1;
     struct gateway_parts parts = {
         .settings = server->settings,
         .resolver = server->resolver,
         .keys = server->keys,
         .limits = server->limits,
         .metrics = server->metrics,
-        .n_workers = n,
+        .n_workers = server->n_wanted,
         .via_id = str_of(server->via_id),
     };
     int failure = endpoint_parse(s->listen, &listen) ? look_whether_free(&listen) : -EINVAL;
-    for (size_t i = 0; failure == 0 && i < n; i++)
-        failure = start_worker(server, &parts, &listen, why);
+    for (size_t i = 0; failure == 0 && i < server->n_wanted; i++)
+        failure = start_worker(server, &parts, listen_again(&listen, &shared_fd), why);
     if (failure < 0 && !why[0])
         snprintf(why, 256,
                  "cannot listen on " STR_FMT ": %s (choose another with 'listen' or PORT)",
@@ -166,6 +178,11 @@ static int start_admin(struct server *server, char why[256]) {
     return failure;
 }
 
+static size_t count_wanted(const struct settings *settings) {
+    size_t n = settings->n_workers ? settings->n_workers : server_count_cores();
+    return n < WORKERS_MAX ? n : WORKERS_MAX;
+}
+
 static int start_all(struct server *server, char why[256]) {
     uint32_t random;
     random_bytes(&random, sizeof(random));
@@ -174,8 +191,7 @@ static int start_all(struct server *server, char why[256]) {
     server->resolver = resolver_new();
     server->limits =
         memory_limits_new(&(struct memory_limits_options){server->settings->limit_buckets});
-    size_t n = server->settings->n_workers ? server->settings->n_workers : server_count_cores();
-    server->metrics = metrics_new(server->settings, n);
+    server->metrics = metrics_new(server->settings, server->n_wanted);
     if (!server->resolver || !server->limits || !server->metrics)
         return -ENOMEM;
     TRY(start_keys(server));
@@ -194,6 +210,7 @@ int server_start(struct server **out, struct settings *settings, char why[256]) 
     why[0] = '\0';
     block_signals();
     server->settings = settings_ref(settings);
+    server->n_wanted = count_wanted(settings);
     int failure = start_all(server, why);
     if (failure < 0) {
         if (!why[0])
