@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* One thread's life, from its making to its end. */
+#include "server/worker.h"
+
+#include "auth/forge.h"
+#include "process.h"
+
+static struct place place;
+static struct settings *settings;
+static struct gateway_parts parts;
+static struct key_origin origin;
+static struct worker *worker;
+static char answer[8192];
+
+static void begin(const char *yaml) {
+    static const struct key_times times = {
+        .refresh_s = 600, .max_stale_s = 86400, .cooldown_s = 30, .timeout_ms = 5000};
+    char why[160];
+    ck_assert_int_eq(log_start(LOG_TEXT, LEVEL_ERROR), 0);
+    place_open(&place);
+    settings = place_settings(&place, yaml);
+    origin = (struct key_origin){.name = STR("main"),
+                                 .jwks_file = settings->sources[0].jwks_file,
+                                 .algorithms = ALGORITHMS_DEFAULT};
+    parts = (struct gateway_parts){
+        .settings = settings,
+        .resolver = resolver_new(),
+        .keys = key_source_new(&origin, 1, &times),
+        .limits = memory_limits_new(&MEMORY_LIMITS_DEFAULT),
+        .metrics = metrics_new(settings, 2),
+        .n_workers = 2,
+        .via_id = STR("jotgate-test"),
+    };
+    worker = worker_new(&parts, 1, endpoint_listen(&place.at, 16), why);
+    ck_assert_msg(worker != NULL, "%s", why);
+}
+
+static void end(void) {
+    key_source_stop(parts.keys);
+    worker_free(worker);
+    key_source_free(parts.keys);
+    metrics_free(parts.metrics);
+    memory_limits_free(parts.limits);
+    resolver_free(parts.resolver);
+    settings_unref(settings);
+    place_close(&place);
+    log_stop();
+}
+
+static int get(const char *path, const char *fields) {
+    return place_get(&place.at, path, fields, answer, sizeof(answer));
+}
+
+START_TEST(a_worker_serves_from_a_thread_of_its_own) {
+    begin("");
+    ck_assert_int_eq(worker_start(worker), 0);
+    ck_assert_int_eq(get("/_jotgate/health", ""), 200);
+    ck_assert_int_eq(get("/none", ""), 404);
+    ck_assert(!worker_has_ended(worker));
+    end();
+}
+END_TEST
+
+START_TEST(a_worker_that_never_started_goes_quietly) {
+    begin("");
+    worker_free(NULL);
+    end();
+}
+END_TEST
+
+START_TEST(keys_reach_the_worker) {
+    struct forge key = forge_key(ALGORITHM_ES256, "k1");
+    begin("");
+    place_write_keys(&place, key.jwk);
+    char *token = forge_token(&key, "{\"alg\":\"ES256\",\"kid\":\"k1\"}",
+                              "{\"iss\":\"https://id.test\",\"aud\":\"authenticated\",\"sub\":"
+                              "\"ada\",\"exp\":9999999999}"),
+         fields[1024];
+    snprintf(fields, sizeof(fields), "Authorization: Bearer %s\r\n", token);
+    ck_assert_int_eq(worker_start(worker), 0);
+    ck_assert_int_eq(get("/_jotgate/usage", fields), 503);
+    ck_assert_int_eq(key_source_start(parts.keys), 0);
+    WAIT_FOR(get("/_jotgate/usage", fields) == 200);
+    ck_assert_ptr_nonnull(strstr(answer, "\"subject\":\"ada\""));
+    free(token);
+    EVP_PKEY_free(key.key);
+    end();
+}
+END_TEST
+
+START_TEST(draining_says_so_and_goes_on_accepting) {
+    begin("");
+    ck_assert_int_eq(worker_start(worker), 0);
+    worker_drain(worker);
+    WAIT_FOR(get("/_jotgate/health", "") == 503);
+    ck_assert_ptr_nonnull(strstr(answer, "\r\nConnection: close\r\n"));
+    ck_assert(!worker_has_ended(worker));
+    end();
+}
+END_TEST
+
+START_TEST(a_worker_that_is_to_finish_ends_when_it_is_idle) {
+    begin("");
+    ck_assert_int_eq(worker_start(worker), 0);
+    worker_drain(worker);
+    worker_finish(worker);
+    WAIT_FOR(worker_has_ended(worker));
+    ck_assert_int_eq(place_connect(&place.at), -1);
+    end();
+}
+END_TEST
+
+START_TEST(a_worker_finishes_what_is_under_way_first) {
+    begin("");
+    ck_assert_int_eq(worker_start(worker), 0);
+    int client = place_connect(&place.at);
+    static const char request[] = "GET /rest/v1/x HTTP/1.1\r\nHost: a\r\n\r\n";
+    ck_assert_int_eq(send(client, request, strlen(request), 0), strlen(request));
+    int upstream = accept(place.upstream, NULL, NULL);
+    ck_assert_int_gt(recv(upstream, answer, sizeof(answer), 0), 0);
+    worker_drain(worker);
+    worker_finish(worker);
+    int late;
+    WAIT_FOR((late = place_connect(&place.at)) < 0 || close(late) < 0);
+    ck_assert(!worker_has_ended(worker));
+    static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+    ck_assert_int_eq(send(upstream, ok, strlen(ok), 0), strlen(ok));
+    place_hear(client, answer, sizeof(answer));
+    ck_assert_ptr_nonnull(strstr(answer, "200 OK"));
+    ck_assert_ptr_nonnull(strstr(answer, "\r\n\r\nhi"));
+    close(client), close(upstream);
+    WAIT_FOR(worker_has_ended(worker));
+    end();
+}
+END_TEST
+
+START_TEST(a_worker_that_is_to_stop_cuts_what_is_open) {
+    begin("");
+    ck_assert_int_eq(worker_start(worker), 0);
+    int client = place_connect(&place.at);
+    static const char request[] = "GET /rest/v1/x HTTP/1.1\r\nHost: a\r\n\r\n";
+    ck_assert_int_eq(send(client, request, strlen(request), 0), strlen(request));
+    int upstream = accept(place.upstream, NULL, NULL);
+    worker_stop(worker);
+    WAIT_FOR(worker_has_ended(worker));
+    end();
+    place_hear(client, answer, sizeof(answer));
+    ck_assert_str_eq(answer, "");
+    close(client), close(upstream);
+}
+END_TEST
+
+SUITE_MAIN("server/worker", a_worker_serves_from_a_thread_of_its_own,
+           a_worker_that_never_started_goes_quietly, keys_reach_the_worker,
+           draining_says_so_and_goes_on_accepting, a_worker_that_is_to_finish_ends_when_it_is_idle,
+           a_worker_finishes_what_is_under_way_first, a_worker_that_is_to_stop_cuts_what_is_open)
