@@ -6,7 +6,6 @@
 #include "io/endpoint.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <sys/time.h>
 
@@ -35,14 +34,15 @@ int cli_read(const char *path, struct buffer *out) {
     return fd < 0 ? -errno : read_all(fd, out);
 }
 
-/* The address that a listener on "all addresses" answers on. */
+/* A listener on "all addresses" takes IPv4, too, and on a kernel without IPv6 nothing else. */
 static void make_local(struct endpoint *endpoint) {
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&endpoint->address;
-    struct sockaddr_in *v4 = (struct sockaddr_in *)&endpoint->address;
-    if (endpoint->address.ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr))
-        v6->sin6_addr = in6addr_loopback;
-    if (endpoint->address.ss_family == AF_INET && v4->sin_addr.s_addr == htonl(INADDR_ANY))
-        v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    static const struct ip any_v6, any_v4 = {{[10] = 0xff, [11] = 0xff}},
+                                   loopback = {{[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}};
+    struct ip ip;
+    uint16_t port;
+    if (endpoint_ip(endpoint, &ip, &port) &&
+        (memcmp(&ip, &any_v6, sizeof(ip)) == 0 || memcmp(&ip, &any_v4, sizeof(ip)) == 0))
+        endpoint_of_ip(&loopback, port, endpoint);
 }
 
 static int connect_to(struct str address) {

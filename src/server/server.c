@@ -93,7 +93,7 @@ static int look_whether_free(const struct endpoint *endpoint) {
     int fd = socket(endpoint->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int on = 1, off = 0;
     if (fd < 0 || endpoint->address.ss_family == AF_UNIX)
-        return fd < 0 ? -errno : 0;
+        return 0; /* listening itself finds out, and knows what to take on a kernel without IPv6 */
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (endpoint->address.ss_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
