@@ -218,6 +218,13 @@ static struct timespec in_ms(int64_t ms) {
     return (struct timespec){.tv_sec = at_ns / NS_PER_S, .tv_nsec = at_ns % NS_PER_S};
 }
 
+static uint64_t count_lines(struct str bytes) {
+    uint64_t n = 0;
+    for (size_t i = 0; i < bytes.n; i++)
+        n += bytes.at[i] == '\n';
+    return n;
+}
+
 /* This and the next are called and left with the lock held, and write without it. The bytes stay in the ring until they
  * are out, so a writer that blocks makes the ring run full, and lines drop. */
 static void write_ring(void) {
@@ -226,8 +233,9 @@ static void write_ring(void) {
         size_t n = sink.length < to_end ? sink.length : to_end;
         struct str bytes = {sink.ring + sink.head, n};
         pthread_mutex_unlock(&sink.lock);
-        (void)write_all(sink.fd, bytes);
+        uint64_t lost = write_all(sink.fd, bytes) ? 0 : count_lines(bytes);
         pthread_mutex_lock(&sink.lock);
+        sink.dropped += lost;
         sink.head = (sink.head + n) % RING_BYTES;
         sink.length -= n;
     }
@@ -237,12 +245,14 @@ static void report_dropped(void) {
     uint64_t lines = sink.dropped - sink.dropped_reported;
     if (lines == 0)
         return;
-    sink.dropped_reported = sink.dropped;
     pthread_mutex_unlock(&sink.lock);
     CLEANUP(buffer_release) struct buffer line = {0};
-    if (put_line(&line, LEVEL_WARN, "log lines dropped", &F_INT("lines", lines), 1) == 0)
-        (void)write_all(sink.fd, buffer_bytes(&line));
+    bool is_out =
+        put_line(&line, LEVEL_WARN, "log lines dropped", &F_INT("lines", lines), 1) == 0 &&
+        write_all(sink.fd, buffer_bytes(&line));
     pthread_mutex_lock(&sink.lock);
+    if (is_out)
+        sink.dropped_reported += lines;
 }
 
 static void sleep_until_needed(void) {

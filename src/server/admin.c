@@ -141,7 +141,8 @@ static int put_limit_metrics(struct buffer *out, const struct admin *admin) {
         "# HELP jotgate_limit_shared_total Calls that met a shared bucket because the table was "
         "full.\n"
         "# TYPE jotgate_limit_shared_total counter\njotgate_limit_shared_total %llu\n"
-        "# HELP jotgate_log_dropped_total Log lines dropped because stdout was too slow.\n"
+        "# HELP jotgate_log_dropped_total Log lines dropped because stdout was too slow or "
+        "failed.\n"
         "# TYPE jotgate_log_dropped_total counter\njotgate_log_dropped_total %llu\n"
         "# HELP jotgate_info The build.\n# TYPE jotgate_info gauge\njotgate_info{version=\"%s\"} "
         "1\n",

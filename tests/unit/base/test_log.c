@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "suite.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -242,6 +243,21 @@ START_TEST(reader_that_went_away_ends_nothing) {
 }
 END_TEST
 
+START_TEST(lines_that_cannot_be_written_are_counted) {
+    int saved = dup(STDOUT_FILENO), full = open("/dev/full", O_WRONLY);
+    ck_assert_int_ge(full, 0);
+    dup2(full, STDOUT_FILENO);
+    ck_assert_int_eq(log_start(LOG_JSON, LEVEL_INFO), 0);
+    log_info("one");
+    log_info("two");
+    log_stop();
+    dup2(saved, STDOUT_FILENO);
+    ck_assert_uint_eq(log_dropped(), 2);
+    close(saved);
+    close(full);
+}
+END_TEST
+
 START_TEST(lines_before_the_start_go_to_stderr) {
     pipe_from(STDERR_FILENO);
     log_warn("too early", F_INT("n", 1));
@@ -275,5 +291,5 @@ SUITE_MAIN("base/log", event_is_one_line_of_json, time_is_now_in_utc,
            lines_keep_their_order, threads_never_mix_their_lines,
            pipe_that_hangs_drops_lines_and_says_how_many, line_larger_than_the_queue_is_dropped,
            stop_does_not_wait_for_a_reader_that_never_comes, reader_that_went_away_ends_nothing,
-           lines_before_the_start_go_to_stderr, lines_after_the_stop_are_written_at_once,
-           second_start_is_refused_while_the_first_runs)
+           lines_that_cannot_be_written_are_counted, lines_before_the_start_go_to_stderr,
+           lines_after_the_stop_are_written_at_once, second_start_is_refused_while_the_first_runs)
