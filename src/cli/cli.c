@@ -4,8 +4,10 @@
 
 #include "base/json.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static int command_version(int argc, char **argv);
 static int command_help(int argc, char **argv);
@@ -97,7 +99,19 @@ static bool asks_for_help(const char *argument) {
     return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
 }
 
+/* Who starts us without a standard file (`>&-`) gets it all the same: the next socket would have its number,
+ * and be sent what was meant for it. */
+static void hold_standard_files(void) {
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
 int cli_main(int argc, char **argv) {
+    hold_standard_files();
     json_seed();
     if (argc > 1 && asks_for_help(argv[1]))
         return command_help(1, argv);

@@ -99,7 +99,7 @@ class Project(Upstream):
 class Gateway:
     """A running jotgate. `settings` is laid over what a story needs; None in it leaves a key out, @PROJECT@ is its URL."""
 
-    def __init__(self, project=None, settings=None, env=None, arguments=(), text=None, wait="ready"):
+    def __init__(self, project=None, settings=None, env=None, arguments=(), text=None, wait="ready", redirect=""):
         self.port, self.admin_port = free_port(), free_port()
         self.lines, self.errors = [], []
         self.changed = threading.Condition()
@@ -108,8 +108,9 @@ class Gateway:
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(text.format(self=self) if text else self.compose(project, settings or {}))
         began = time.monotonic()
+        shell = ["/bin/sh", "-c", f'exec "$0" "$@" {redirect}'] if redirect else []
         self.process = subprocess.Popen(
-            [PROGRAM, "run", "-c", self.config, *arguments], env=clean_environment(env),
+            [*shell, PROGRAM, "run", "-c", self.config, *arguments], env=clean_environment(env),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
         )  # fmt: skip
         self.pid = self.process.pid

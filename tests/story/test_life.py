@@ -15,6 +15,21 @@ from wire import DEADLINE_S, answer_bytes, request_bytes
 SETTINGS = {"routes": [{"path": "/open", "access": "open", "upstream": "@PROJECT@", "limits": []}]}
 
 
+class Output(Story):
+    shared = False
+    settings = SETTINGS
+
+    def test_a_stdout_that_is_closed_does_not_become_a_socket(self):
+        gateway = self.start(redirect=">&-")
+        self.assertEqual(os.readlink(f"/proc/{gateway.pid}/fd/1"), "/dev/null")
+        self.assertEqual(self.get("/open").status, 200)
+
+    def test_a_full_disk_stops_nothing_and_is_counted(self):
+        gateway = self.start(redirect=">/dev/full")
+        self.assertEqual(self.get("/open").status, 200)
+        gateway.wait_until(lambda: gateway.metrics()["jotgate_log_dropped_total"] > 0, "lost lines to be counted")
+
+
 class Drain(Story):
     shared = False
     settings = SETTINGS
