@@ -22,7 +22,7 @@ bool endpoint_ip(const struct endpoint *endpoint, struct ip *ip, uint16_t *port)
 /* Text for the log; NUL-terminated. */
 void endpoint_text(const struct endpoint *endpoint, char out[128]);
 
-/* A non-blocking listening socket with SO_REUSEPORT, TCP_NODELAY (both internet; accepted
- * sockets inherit the latter), SO_REUSEADDR, CLOEXEC; [::] takes IPv4 too, and is 0.0.0.0 where
+/* A non-blocking listening socket with SO_REUSEPORT, TCP_NODELAY, TCP_NOTSENT_LOWAT (internet;
+ * accepted sockets inherit the last two), SO_REUSEADDR, CLOEXEC; [::] takes IPv4 too, and is 0.0.0.0 where
  * the kernel has no IPv6. A unix socket's file is replaced when nobody listens on it. -errno. */
 int endpoint_listen(const struct endpoint *endpoint, int backlog) MUST_USE;

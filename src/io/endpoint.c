@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define UNSENT_BYTES (128 * 1024) /* of an accepted connection, that the kernel keeps for it */
+
 static const struct sockaddr_in *as_v4(const struct endpoint *e) {
     return (const void *)&e->address;
 }
@@ -116,6 +118,9 @@ static int set_options(int fd, int family) {
     TRY(set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1));
     /* Inherited by every accepted socket, which saves a call for each. */
     TRY(set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1));
+    /* Without it the kernel takes megabytes for a slow reader, and says only when a third of them is gone that there is room:
+     * who reads all the time would look like one that takes nothing. */
+    TRY(set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES));
     return family == AF_INET6 ? set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0) : 0;
 }
 

@@ -103,6 +103,23 @@ START_TEST(accepted_socket_sends_without_delay) {
 }
 END_TEST
 
+/* Or a client that reads slowly, but all the time, is not told from one that reads nothing. */
+START_TEST(accepted_socket_keeps_little_unsent) {
+    struct endpoint at;
+    int fd = rig_listen(&at), bytes = 0;
+    int client = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert_int_eq(connect(client, (const void *)&at.address, at.length), 0);
+    int accepted = accept4(fd, NULL, NULL, SOCK_NONBLOCK);
+    socklen_t n = sizeof(bytes);
+    ck_assert_int_eq(getsockopt(accepted, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, &n), 0);
+    ck_assert_int_gt(bytes, 0);
+    ck_assert_int_le(bytes, 256 * 1024);
+    close(client);
+    close(accepted);
+    close(fd);
+}
+END_TEST
+
 START_TEST(address_of_another_machine_cannot_be_listened_on) {
     struct endpoint at;
     ck_assert(endpoint_parse(STR("192.0.2.1:0"), &at));
@@ -136,5 +153,6 @@ END_TEST
 RIG_MAIN("io/endpoint", addresses_with_ports_are_read, what_is_no_address_is_refused,
          unix_path_that_does_not_fit_is_refused, ipv4_and_its_mapped_form_are_one_address,
          listener_takes_a_free_port_and_shares_it_with_the_next_worker,
-         accepted_socket_sends_without_delay, address_of_another_machine_cannot_be_listened_on,
+         accepted_socket_sends_without_delay, accepted_socket_keeps_little_unsent,
+         address_of_another_machine_cannot_be_listened_on,
          unix_listener_replaces_a_dead_socket_but_not_a_live_one)
