@@ -31,12 +31,17 @@ static bool origin_is_allowed(const struct settings *settings, struct str origin
     return settings->cors_allows_all;
 }
 
+/* A head that was refused unread (414: a filter too long for a URL) may have had one. */
+static bool may_be_a_browsers(const struct exchange *x) { return origin_of(x) || !x->has_head; }
+
 static int add_allow_origin(const struct exchange *x, struct buffer *fields) {
     const struct field *origin = origin_of(x);
-    if (!origin)
+    if (!may_be_a_browsers(x))
         return 0;
     if (x->settings->cors_allows_all)
         return buffer_append(fields, STR("access-control-allow-origin: *\r\n"));
+    if (!origin)
+        return 0;
     TRY(buffer_append(fields, STR("vary: Origin\r\n")));
     if (!origin_is_allowed(x->settings, origin->value))
         return 0;
@@ -45,7 +50,7 @@ static int add_allow_origin(const struct exchange *x, struct buffer *fields) {
 }
 
 static int add_cors(const struct exchange *x, struct buffer *fields, struct fields upstream) {
-    if (!origin_of(x))
+    if (!may_be_a_browsers(x))
         return 0;
     if (!fields_find(upstream, FIELD_AC_ALLOW_ORIGIN))
         TRY(add_allow_origin(x, fields));
@@ -324,10 +329,12 @@ static int add_problem_fields(const struct exchange *x, struct buffer *fields, s
     return answer_add_fields(x, fields, (struct fields){0});
 }
 
-/* Whoever sends what can be read in two ways gets no second request on this connection. */
+/* Whoever sends what can be read in two ways gets no second request on this connection; nor does who may go on in
+ * another protocol, or with a body that nobody wants. */
 static bool closes(enum problem problem) {
     return problem == PROBLEM_BAD_REQUEST || problem == PROBLEM_AMBIGUOUS_PATH ||
-           problem == PROBLEM_REQUEST_TIMEOUT;
+           problem == PROBLEM_REQUEST_TIMEOUT || problem == PROBLEM_PAYLOAD_TOO_LARGE ||
+           problem == PROBLEM_UPGRADE_NOT_SUPPORTED;
 }
 
 void answer_problem(struct exchange *x) {

@@ -80,6 +80,12 @@ class OwnAnswers(Story):
             self.assertTrue(allowed == "*" or ("authorization" in allowed and "x-client-info" in allowed))
         self.assert_nothing_upstream()
 
+    def test_a_browser_can_read_why_its_url_was_refused(self):
+        long = b"GET /rest/v1/x?id=in.(" + b"1," * 20000 + b") HTTP/1.1\r\nHost: a\r\nOrigin: https://app.test\r\n\r\n"
+        answer = self.send_raw(long)[0]
+        self.assert_problem(answer, 414)
+        self.assertEqual(answer.get("access-control-allow-origin"), "*")
+
 
 class Passed(Story):
     """Answers of the upstream."""

@@ -304,7 +304,7 @@ class Accepted(Story):
 
 
 class Connections(Story):
-    settings = {"routes": OPEN}
+    settings = {"routes": OPEN + [{"path": "/small", "access": "open", "max_body": "8", "limits": []}]}
     shares_threads = True
 
     def test_keep_alive_serves_many_requests(self):
@@ -350,6 +350,15 @@ class Connections(Story):
             answer = wire.answer("POST")
         self.assert_problem(answer, 404, "no_route")
         self.assertEqual(answer.interim, [])
+
+    def test_nothing_follows_an_upgrade_or_a_body_that_was_refused(self):
+        upgrade = get(b"Connection: Upgrade\r\nUpgrade: websocket\r\n")
+        too_large = b"POST /small HTTP/1.1\r\n" + H + b"Content-Length: 9\r\n\r\n123456789"
+        for data, status in ((upgrade, 501), (too_large, 413)):
+            answers = self.send_raw(data + SMUGGLED)
+            self.assertEqual([a.status for a in answers], [status])
+            self.assertEqual(answers[0].get("connection"), "close")
+        self.assertNotIn(b"smuggled", self.project.raw)
 
     def test_an_early_refusal_reaches_a_client_that_is_still_sending(self):
         with Wire.to(self.gateway.port) as wire:
