@@ -91,7 +91,7 @@ END_TEST
 START_TEST(a_length_above_the_routes_is_413_before_any_byte_of_it) {
     stage_open(
         &s, "routes: [ { path: /api, access: open, upstream: \"${UPSTREAM}\", max_body: 4 } ]\n");
-    ck_assert_int_eq(refuse(&s, POST(&s, "/api", "", "12345")), 413);
+    ck_assert_int_eq(refuse(&s, "POST /api HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"), 413);
     ASSERT_SAYS(&s, "code", "payload_too_large");
     ck_assert_int_eq(pass(&s, POST(&s, "/api", "", "1234")), 200);
     ck_assert_str_eq(body_of(&s, &s.seen), "1234");
@@ -222,6 +222,16 @@ START_TEST(claims_that_do_not_allow_it_are_403) {
         refuse(&s, GET(&s, "/admin", bearer(&s, ADA ",\"app_metadata\":{\"role\":\"adm\"}"))), 403);
     ck_assert_int_eq(
         pass(&s, GET(&s, "/admin", bearer(&s, ADA ",\"app_metadata\":{\"role\":\"admin\"}"))), 200);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(who_shows_no_claims_meets_no_rule) {
+    stage_open(&s, "routes: [ { path: /staff, access: public, upstream: \"${UPSTREAM}\", "
+                   "require: { staff: \"true\" } } ]\n");
+    ck_assert_int_eq(refuse(&s, GET(&s, "/staff", "")), 403);
+    ASSERT_SAYS(&s, "code", "insufficient_scope");
+    ck_assert_int_eq(pass(&s, GET(&s, "/staff", bearer(&s, ADA ",\"staff\":true"))), 200);
     stage_close(&s);
 }
 END_TEST
@@ -357,9 +367,9 @@ SUITE_MAIN("gateway/pipeline", a_path_without_a_route_is_404_and_says_so,
            no_token_where_one_is_needed_is_401_without_an_error, a_bad_token_is_401_and_says_why,
            an_expired_token_has_a_code_of_its_own, two_credentials_of_a_kind_are_400,
            keys_that_were_never_had_are_503_not_401, a_service_key_from_outside_is_403,
-           claims_that_do_not_allow_it_are_403, a_used_up_limit_is_429_with_whole_seconds,
-           a_refused_token_costs_its_owner_nothing, a_refresh_is_never_refused_by_a_4xx,
-           only_a_refresh_meets_the_refresh_ceiling, auths_own_limit_speaks_auths_language,
-           a_shadow_limit_refuses_nobody, an_upstream_that_is_not_there_is_502,
-           an_upstream_that_breaks_before_an_answer_is_502,
+           claims_that_do_not_allow_it_are_403, who_shows_no_claims_meets_no_rule,
+           a_used_up_limit_is_429_with_whole_seconds, a_refused_token_costs_its_owner_nothing,
+           a_refresh_is_never_refused_by_a_4xx, only_a_refresh_meets_the_refresh_ceiling,
+           auths_own_limit_speaks_auths_language, a_shadow_limit_refuses_nobody,
+           an_upstream_that_is_not_there_is_502, an_upstream_that_breaks_before_an_answer_is_502,
            an_upstream_that_does_not_answer_in_time_is_504)
