@@ -42,6 +42,8 @@ void credentials_read(struct credentials *c, struct fields fields, struct str qu
                      fields_count(fields, FIELD_APIKEY) > 1 || n_in_query > 1;
     if (authorization)
         read_authorization(c, authorization->value);
+    /* The upstream gets both, and one of two that differ would have been looked at by nobody. */
+    c->are_doubled |= apikey && n_in_query > 0 && !str_eq(apikey->value, in_query);
     c->apikey_in_query = !apikey && n_in_query > 0;
     if (apikey)
         c->apikey = apikey->value.at ? apikey->value : STR("");

@@ -72,7 +72,7 @@ END_TEST
 
 START_TEST(an_apikey_is_read_from_the_header_before_the_query) {
     const char *const pairs[] = {"apikey", "from-header"};
-    struct credentials c = read_fields(pairs, 1, "a=b&apikey=from-query");
+    struct credentials c = read_fields(pairs, 1, "a=b&apikey=from-header");
     ck_assert(str_eq(c.apikey, STR("from-header")) && !c.apikey_in_query && !c.are_doubled);
     c = read_fields(NULL, 0, "a=b&apikey=from-query&c");
     ck_assert(str_eq(c.apikey, STR("from-query")) && c.apikey_in_query && !c.are_doubled);
@@ -90,6 +90,9 @@ START_TEST(two_of_a_kind_are_doubled) {
     ck_assert(read_fields(NULL, 0, "apikey=a&apikey=b").are_doubled);
     ck_assert(read_fields(NULL, 0, "apikey=a&%61pikey=b").are_doubled);
     ck_assert(read_fields(one, 1, "apikey=a&apikey=b").are_doubled);
+    ck_assert(read_fields(one, 1, "apikey=another").are_doubled);
+    ck_assert(read_fields(one, 1, "%61pikey=another").are_doubled);
+    ck_assert(read_fields(one, 1, "apikey").are_doubled);
 }
 END_TEST
 
