@@ -9,7 +9,8 @@ struct credentials {
     struct str authorization; /* the whole value of another scheme, passed on as it is */
     struct str apikey;        /* header, else query (still encoded) where there is no header */
     bool apikey_in_query;
-    bool are_doubled;  /* more than one Authorization, apikey header or apikey in the query */
+    bool are_doubled;  /* more than one Authorization, apikey header or apikey in the query, or a
+                        * header and a query that differ */
     bool is_malformed; /* "Bearer" with nothing or with anything but one token */
 };
 void credentials_read(struct credentials *credentials, struct fields fields, struct str query);
