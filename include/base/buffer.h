@@ -22,8 +22,22 @@ void buffer_consume(struct buffer *b, size_t bytes); /* bytes <= length */
 void buffer_clear(struct buffer *b);                 /* keeps the memory */
 void buffer_release(struct buffer *b); /* frees the memory; the buffer can be used again */
 
-int buffer_append(struct buffer *b, struct str s) MUST_USE;
-int buffer_append_byte(struct buffer *b, char byte) MUST_USE;
+/* Appending where there is no room yet; callers take buffer_append and buffer_append_byte. */
+int buffer_append_growing(struct buffer *b, struct str s) MUST_USE;
+
+/* A head is a hundred short appends: the common case is a copy and nothing else. */
+static inline MUST_USE int buffer_append(struct buffer *b, struct str s) {
+    if (s.n == 0)
+        return 0;
+    if (b->size - b->tail < s.n)
+        return buffer_append_growing(b, s);
+    memcpy(b->at + b->tail, s.at, s.n);
+    b->tail += s.n;
+    return 0;
+}
+static inline MUST_USE int buffer_append_byte(struct buffer *b, char byte) {
+    return buffer_append(b, (struct str){&byte, 1});
+}
 int buffer_printf(struct buffer *b, const char *format, ...) PRINTF(2, 3) MUST_USE;
 /* A decimal number. */
 int buffer_append_u64(struct buffer *b, uint64_t value) MUST_USE;

@@ -6,13 +6,14 @@
 
 /* RFC 6750 2.1: b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"=" */
 static bool is_b64token(struct str s) {
-    static const char OTHERS[] = "-._~+/=";
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.at[i];
-        bool is_word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!is_word && (c == '\0' || !strchr(OTHERS, c)))
+    static const bool MAY_OCCUR[256] = {
+        ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['0' ... '9'] = true, ['-'] = true,
+        ['.'] = true,         ['_'] = true,         ['~'] = true,         ['+'] = true,
+        ['/'] = true,         ['='] = true,
+    };
+    for (size_t i = 0; i < s.n; i++)
+        if (!MAY_OCCUR[(unsigned char)s.at[i]])
             return false;
-    }
     return s.n > 0;
 }
 

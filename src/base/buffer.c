@@ -67,21 +67,11 @@ void buffer_release(struct buffer *b) {
     *b = (struct buffer){0};
 }
 
-int buffer_append(struct buffer *b, struct str s) {
+int buffer_append_growing(struct buffer *b, struct str s) {
     char *room;
-    if (s.n == 0)
-        return 0;
     TRY(buffer_reserve(b, s.n, &room));
     memcpy(room, s.at, s.n);
     b->tail += s.n;
-    return 0;
-}
-
-int buffer_append_byte(struct buffer *b, char byte) {
-    char *room;
-    TRY(buffer_reserve(b, 1, &room));
-    *room = byte;
-    b->tail++;
     return 0;
 }
 
