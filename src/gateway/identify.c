@@ -3,10 +3,11 @@
 #include "gateway/identify.h"
 
 #include "gateway_internal.h"
+#include <assert.h>
 
 void identify_caller(struct exchange *x, enum access access) {
     struct gateway *gateway = x->gateway;
-    claims_unref(x->caller.claims);
+    assert(!x->caller.claims); /* who waits for keys has none yet */
     credentials_read(&x->credentials, exchange_fields(x), x->target.query);
     x->caller = access_decide(access, &x->credentials, &x->settings->access, gateway->cache,
                               gateway->keyring, &x->client_ip, exchange_now(x), !x->asked_for_keys,

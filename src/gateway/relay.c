@@ -120,12 +120,9 @@ void relay_answer_head(struct exchange *x) {
     x->upstream_head_ns = exchange_now(x)->mono_ns;
     x->status = head->status;
 
-    enum framing framing = upstream_framing(x->call);
-    if (framing == FRAMING_UNTIL_CLOSE)
-        framing = FRAMING_CHUNKED;
     if (write_answer_fields(x, head, fields) < 0 ||
-        client_start_answer(x->client, head->status, head->reason, buffer_bytes(fields), framing,
-                            upstream_body_bytes(x->call)) < 0) {
+        client_start_answer(x->client, head->status, head->reason, buffer_bytes(fields),
+                            upstream_framing(x->call), upstream_body_bytes(x->call)) < 0) {
         x->is_answered = true;
         fail(x, PROBLEM_INTERNAL, "out of memory");
         return;

@@ -90,8 +90,7 @@ static struct str apikey_to_add(struct exchange *x) {
     case APIKEY_KEEP:
         return STR_NONE;
     case APIKEY_REPLACE:
-        x->replaces_apikey =
-            project->publishable.n > 0 && is_legacy_anon(x) && !x->credentials.apikey_in_query;
+        x->replaces_apikey = is_legacy_anon(x) && !x->credentials.apikey_in_query;
         return is_absent || x->replaces_apikey ? own : STR_NONE;
     case APIKEY_FILL:
         return is_absent ? own : STR_NONE;

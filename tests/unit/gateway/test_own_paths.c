@@ -32,10 +32,17 @@ END_TEST
 
 START_TEST(every_spelling_stays_here) {
     static const char *const spellings[] = {
-        "/_jotgate",          "/_jotgate/",           "/_jotgate/other",
-        "/_JOTGATE/health",   "/%5Fjotgate/health",   "/_jotgate%2Fhealth",
-        "//_jotgate/health",  "/x/../_jotgate/usage", "/%255fjotgate/health",
+        "/_jotgate",
+        "/_jotgate/",
+        "/_jotgate/other",
+        "/_JOTGATE/health",
+        "/%5Fjotgate/health",
+        "/_jotgate%2Fhealth",
+        "//_jotgate/health",
+        "/x/../_jotgate/usage",
+        "/%255fjotgate/health",
         "/_jotgate;x/health",
+        "/%5fjotgate/%252e%252e/x",
     };
     stage_open(&s, EVERYTHING);
     for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++)

@@ -42,14 +42,41 @@ START_TEST(a_server_serves_until_a_signal) {
 }
 END_TEST
 
-START_TEST(accepting_goes_on_for_the_delay) {
-    ck_assert_int_eq(start(NO_ADMIN "workers: 1\ndrain: { delay: 150ms, timeout: 10s }\n"), 0);
-    kill(getpid(), SIGINT);
+static int taken_port(char address[32]) {
+    struct endpoint at;
+    ck_assert(endpoint_parse(STR("127.0.0.1:0"), &at));
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(bind(fd, (const struct sockaddr *)&at.address, at.length), 0);
+    ck_assert_int_eq(listen(fd, 1), 0);
+    ck_assert_int_eq(endpoint_of_socket(fd, &at), 0);
+    char text[128];
+    endpoint_text(&at, text);
+    snprintf(address, 32, "%s", text);
+    return fd;
+}
+
+static void *run(void *arg) {
+    server_run(server);
+    return arg;
+}
+
+START_TEST(readiness_fails_first_and_accepting_goes_on_for_the_delay) {
+    char address[32], yaml[128];
+    struct endpoint admin;
     pthread_t thread;
-    ck_assert_int_eq(
-        pthread_create(&thread, NULL, (void *(*)(void *))(void (*)(void))server_run, server), 0);
-    WAIT_FOR(get("/_jotgate/health") == 503);
+    close(taken_port(address)); /* free again */
+    ck_assert(endpoint_parse(str_of(address), &admin));
+    snprintf(yaml, sizeof(yaml), "admin: \"%s\"\nworkers: 1\ndrain: { delay: 1h, timeout: 1h }\n",
+             address);
+    ck_assert_msg(start(yaml) == 0, "%s", why);
+    ck_assert_int_eq(place_get(&admin, "/healthz", "", answer, sizeof(answer)), 200);
+    kill(getpid(), SIGINT);
+    ck_assert_int_eq(pthread_create(&thread, NULL, run, NULL), 0);
+    WAIT_FOR(place_get(&admin, "/readyz", "", answer, sizeof(answer)) == 503 &&
+             strstr(answer, "draining"));
+    ck_assert_int_eq(get("/_jotgate/health"), 503);
     ck_assert_ptr_nonnull(strstr(answer, "Connection: close"));
+    kill(getpid(), SIGTERM); /* it has been long enough */
     pthread_join(thread, NULL);
     end();
 }
@@ -114,19 +141,6 @@ END_TEST
 
 /* ---- why it cannot start */
 
-static int taken_port(char address[32]) {
-    struct endpoint at;
-    ck_assert(endpoint_parse(STR("127.0.0.1:0"), &at));
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_eq(bind(fd, (const struct sockaddr *)&at.address, at.length), 0);
-    ck_assert_int_eq(listen(fd, 1), 0);
-    ck_assert_int_eq(endpoint_of_socket(fd, &at), 0);
-    char text[128];
-    endpoint_text(&at, text);
-    snprintf(address, 32, "%s", text);
-    return fd;
-}
-
 START_TEST(a_taken_address_is_named) {
     char address[32];
     int fd = taken_port(address);
@@ -175,7 +189,8 @@ END_TEST
 START_TEST(there_is_at_least_one_core) { ck_assert_uint_ge(server_count_cores(), 1); }
 END_TEST
 
-SUITE_MAIN("server/server", a_server_serves_until_a_signal, accepting_goes_on_for_the_delay,
+SUITE_MAIN("server/server", a_server_serves_until_a_signal,
+           readiness_fails_first_and_accepting_goes_on_for_the_delay,
            requests_under_way_are_finished, the_timeout_ends_what_does_not,
            a_second_signal_ends_it_at_once, a_taken_address_is_named,
            a_taken_admin_address_is_named, a_taken_unix_socket_is_not_taken_over,
