@@ -57,10 +57,11 @@ bool fields_list_has(struct fields fields, enum field_id id, struct str token);
  * two lengths, and every name that a Connection field of `fields` lists. */
 bool field_is_hop_by_hop(const struct field *field, struct fields fields);
 /* Names that belong to the gateway and never pass from the client to the upstream: x-jotgate-*, sb-forwarded-for,
- * sb-api-key, forwarded, x-forwarded-*, fly-*, x-api-key, via, x-request-id and their twins, with '_' or any
- * other mark where these have '-'. */
+ * sb-api-key, forwarded, x-forwarded-*, fly-*, x-api-key, via, x-request-id, what frameworks take for the client's
+ * address (x-real-ip, true-client-ip, cf-connecting-ip), the proxy to use (proxy) or the path (x-original-url,
+ * x-rewrite-url), and their twins, with '_' or any other mark where these have '-'. */
 bool field_is_gateway_owned(struct str name);
-/* Names that never pass from the upstream to the client (Fly would obey them): fly-replay*, fly-*. */
+/* Names that never pass from the upstream to the client: fly-* (Fly would obey fly-replay) and x-jotgate-*. */
 bool field_is_forbidden_in_answer(struct str name);
 
 /* RFC 9110 5.6.2 token; RFC 9110 5.5 value without controls (HTAB allowed). */

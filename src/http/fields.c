@@ -141,15 +141,28 @@ bool field_is_hop_by_hop(const struct field *field, struct fields fields) {
 
 bool field_is_gateway_owned(struct str name) {
     static const struct owned_name owned[] = {
-        PREFIX("x-jotgate-"),     PREFIX("x-forwarded-"), PREFIX("fly-"),
-        NAME("sb-forwarded-for"), NAME("sb-api-key"),     NAME("forwarded"),
-        NAME("x-api-key"),        NAME("x-request-id"),   NAME("via"),
+        PREFIX("x-jotgate-"),
+        PREFIX("x-forwarded-"),
+        PREFIX("fly-"),
+        NAME("sb-forwarded-for"),
+        NAME("sb-api-key"),
+        NAME("forwarded"),
+        NAME("x-api-key"),
+        NAME("x-request-id"),
+        NAME("via"),
+        /* what others' frameworks take for the client's address, the proxy to use (httpoxy), or the path */
+        NAME("x-real-ip"),
+        NAME("true-client-ip"),
+        NAME("cf-connecting-ip"),
+        NAME("proxy"),
+        NAME("x-original-url"),
+        NAME("x-rewrite-url"),
     };
     return is_listed(name, owned, sizeof(owned) / sizeof(owned[0]));
 }
 
 bool field_is_forbidden_in_answer(struct str name) {
-    static const struct owned_name forbidden[] = {PREFIX("fly-")};
+    static const struct owned_name forbidden[] = {PREFIX("fly-"), PREFIX("x-jotgate-")};
     return is_listed(name, forbidden, sizeof(forbidden) / sizeof(forbidden[0]));
 }
 
