@@ -16,6 +16,7 @@
     X(BAD_ENCODING,      "bad_encoding",     "a part of the token is not strict base64url") \
     X(BAD_HEADER,        "bad_header",       "the token's header is not a JSON object with unique members, a string alg and a sound kid") \
     X(CRITICAL_HEADER,   "critical_header",  "the token's header has crit or b64, which are not understood") \
+    X(WRONG_TYPE,        "wrong_type",       "the token's typ says that it is no access token") \
     X(BAD_PAYLOAD,       "bad_payload",      "the token's payload is not a JSON object with unique members") \
     X(BAD_CLAIM,         "bad_claim",        "a registered claim of the token has the wrong type") \
     X(UNKNOWN_ISSUER,    "unknown_issuer",   "the token's issuer is not trusted here") \

@@ -178,6 +178,7 @@ static struct caller bad_token(const struct question *q, const struct token_resu
     case TOKEN_BAD_ENCODING:
     case TOKEN_BAD_HEADER:
     case TOKEN_CRITICAL_HEADER:
+    case TOKEN_WRONG_TYPE:
     case TOKEN_BAD_PAYLOAD:
     case TOKEN_BAD_CLAIM:
     case TOKEN_UNKNOWN_ISSUER:

@@ -66,6 +66,15 @@ struct envelope {
     enum algorithm algorithm; /* ALGORITHM_COUNT: none that is known */
 };
 
+/* RFC 8725 3.11: another kind of token must not pass for an access token. Media types in any case, "application/" may be left out
+ * (RFC 7515 4.1.9). */
+static bool is_access_token_type(const struct node *typ) {
+    struct str type = node_string(typ);
+    if (str_starts_nocase(type, STR("application/")))
+        type = str_skip(type, 12);
+    return !typ || str_eq_nocase(type, STR("JWT")) || str_eq_nocase(type, STR("at+jwt"));
+}
+
 /* RFC 7515 4: names unique (doc_parse), 4.1.11: extensions in crit must be understood, and none is here; RFC 7797's b64 would
  * change what was signed. jku, jwk, x5u and x5c are never looked at. */
 static enum token_verdict read_header(struct envelope *e, struct arena *scratch) {
@@ -77,6 +86,8 @@ static enum token_verdict read_header(struct envelope *e, struct arena *scratch)
         return TOKEN_BAD_HEADER;
     if (node_member(header, "crit") || node_member(header, "b64"))
         return TOKEN_CRITICAL_HEADER;
+    if (!is_access_token_type(node_member(header, "typ")))
+        return TOKEN_WRONG_TYPE;
     e->algorithm = algorithm_of(algorithm);
     e->kid = kid ? arena_copy(scratch, node_string(kid)) : STR_NONE;
     return kid && !e->kid.at ? TOKEN_FAILURE : TOKEN_VALID;

@@ -28,7 +28,7 @@ START_TEST(every_kind_of_key_and_header_that_is_good_passes) {
         {KEY_ES, ES, GOOD},
         {KEY_ES, "{\"alg\":\"ES256\"}", GOOD},
         {KEY_ES, "{\"alg\":\"ES256\",\"kid\":\"es\",\"typ\":\"at+jwt\"}", GOOD},
-        {KEY_ES, "{\"alg\":\"ES256\",\"kid\":\"es\",\"typ\":7,\"x\":[1]}", GOOD},
+        {KEY_ES, "{\"alg\":\"ES256\",\"kid\":\"es\",\"typ\":\"application/AT+jwt\",\"x\":[1]}", GOOD},
         {KEY_ES, " {\r\n \"alg\" : \"ES256\" } ", GOOD},
         {KEY_ES, "{\"\\u0061lg\":\"ES256\"}", GOOD},
         {KEY_RS, RS, GOOD},
