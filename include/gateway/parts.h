@@ -17,6 +17,7 @@ struct gateway_parts {
     struct memory_limits *limits;
     struct metrics *metrics;
     size_t worker; /* the metrics' row */
-    size_t n_workers;
+    uint32_t
+        n_connections; /* of this worker: its share of http.max_connections, or less where descriptors are few */
     struct str via_id; /* the pseudonym in Via, unique to this process */
 };

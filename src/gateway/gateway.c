@@ -119,15 +119,15 @@ static void copy_gauges(struct timer *timer) {
                    loop_now(gateway->parts.loop)->mono_ns + GAUGE_PERIOD_NS, copy_gauges);
 }
 
-static struct front_limits front_limits_of(const struct settings *settings, size_t n_workers) {
-    const struct http_limits *http = &settings->http;
+static struct front_limits front_limits_of(const struct gateway_parts *parts) {
+    const struct http_limits *http = &parts->settings->http;
     struct front_limits limits = FRONT_LIMITS_DEFAULT;
     limits.head = (struct head_limits){http->max_request_line, http->max_head, http->max_fields};
     limits.head_ns = http->head_timeout_ns;
     limits.body_ns = http->body_timeout_ns;
     limits.idle_ns = http->idle_timeout_ns;
     limits.write_ns = http->write_timeout_ns;
-    limits.n_connections = (uint32_t)((http->max_connections + n_workers - 1) / n_workers);
+    limits.n_connections = parts->n_connections;
     limits.n_connections_per_ip = http->max_connections_per_ip;
     return limits;
 }
@@ -175,7 +175,7 @@ struct gateway *gateway_new(const struct gateway_parts *parts) {
 }
 
 int gateway_listen(struct gateway *gateway, int listen_fd) {
-    struct front_limits limits = front_limits_of(gateway->parts.settings, gateway->parts.n_workers);
+    struct front_limits limits = front_limits_of(&gateway->parts);
     gateway->front = front_new(gateway->parts.loop, listen_fd, &limits, &front_events, gateway);
     return gateway->front ? 0 : -errno;
 }

@@ -21,6 +21,8 @@
 
 #define BACKLOG     4096
 #define WORKERS_MAX 256
+#define FILES_KEPT 24 /* log, admin, key fetches, resolver */
+#define FILES_KEPT_PER_WORKER 6
 
 struct server {
     struct settings *settings;
@@ -127,6 +129,24 @@ static int start_worker(struct server *server, const struct gateway_parts *parts
     return 0;
 }
 
+/* A worker's share of the connections, no more than the descriptors allow: each may need one upstream, and one that is accepted but
+ * can never be forwarded is worse than one that is refused. */
+static uint32_t count_connections(const struct server *server) {
+    size_t wanted =
+        (server->settings->http.max_connections + server->n_wanted - 1) / server->n_wanted;
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == RLIM_INFINITY)
+        return (uint32_t)wanted;
+    size_t kept = FILES_KEPT + FILES_KEPT_PER_WORKER * server->n_wanted;
+    size_t most = files.rlim_cur > kept ? (files.rlim_cur - kept) / 2 / server->n_wanted : 0;
+    if (wanted <= most)
+        return (uint32_t)wanted;
+    log_warn("fewer connections than http.max_connections: raise the file descriptor limit",
+             F_INT("connections", most * server->n_wanted),
+             F_INT("descriptors", (int64_t)files.rlim_cur));
+    return most > 0 ? (uint32_t)most : 1;
+}
+
 static int start_workers(struct server *server, char why[256]) {
     const struct settings *s = server->settings;
     struct endpoint listen;
@@ -137,7 +157,7 @@ static int start_workers(struct server *server, char why[256]) {
         .keys = server->keys,
         .limits = server->limits,
         .metrics = server->metrics,
-        .n_workers = server->n_wanted,
+        .n_connections = count_connections(server),
         .via_id = str_of(server->via_id),
     };
     int failure = endpoint_parse(s->listen, &listen) ? look_whether_free(&listen) : -EINVAL;

@@ -96,7 +96,7 @@ static inline struct gateway_parts stage_parts(struct stage *s) {
         .keys = s->keys,
         .limits = s->limits,
         .metrics = s->metrics,
-        .n_workers = 1,
+        .n_connections = s->settings->http.max_connections,
         .via_id = STR("jotgate-test"),
     };
 }

@@ -58,7 +58,7 @@ static void begin(const char *yaml, const char *route) {
     limits = memory_limits_new(&MEMORY_LIMITS_DEFAULT);
     metrics = metrics_new(settings, 1);
     parts = (struct gateway_parts){
-        .loop = loop, .settings = settings, .limits = limits, .metrics = metrics, .n_workers = 1};
+        .loop = loop, .settings = settings, .limits = limits, .metrics = metrics};
     x = (struct exchange){.parts = &parts, .settings = settings, .method = METHOD_GET};
     arena_init(&x.arena);
     set_ip("203.0.113.5");

@@ -28,7 +28,7 @@ static void begin(const char *yaml) {
         .keys = key_source_new(&origin, 1, &times),
         .limits = memory_limits_new(&MEMORY_LIMITS_DEFAULT),
         .metrics = metrics_new(settings, 2),
-        .n_workers = 2,
+        .n_connections = settings->http.max_connections,
         .via_id = STR("jotgate-test"),
     };
     worker = worker_new(&parts, 1, endpoint_listen(&place.at, 16), why);
