@@ -18,6 +18,12 @@ static bool read_arguments(int argc, char **argv, const char **file) {
     return true;
 }
 
+/* What `check` would say is said at the start, too: nobody runs `check` for the environment alone. */
+static void log_finding(void *arg, const char *line) {
+    (void)arg;
+    log_warn("settings", F_TEXT("finding", line));
+}
+
 int command_run(int argc, char **argv) {
     const char *file;
     char why[256];
@@ -29,10 +35,12 @@ int command_run(int argc, char **argv) {
         return EXIT_USAGE;
     int failure =
         log_start((enum log_format)settings->log_format, (enum log_level)settings->log_level);
-    if (failure == 0)
+    if (failure == 0) {
+        settings_lint(settings, log_finding, NULL);
         failure = server_start(&server, settings, why);
-    else
+    } else {
         snprintf(why, sizeof(why), "cannot start the log: %s", strerror(-failure));
+    }
     if (failure < 0)
         log_error("cannot start", F_TEXT("why", why));
     else

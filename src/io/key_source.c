@@ -397,13 +397,21 @@ static void say_what_is_missing(struct str name, const struct key_status *status
         snprintf(why, 256, "the keys of " STR_FMT " are being fetched", STR_ARG(name));
 }
 
+/* Every issuer had its first chance, and one of them at least gave keys: a broken issuer keeps no other's users out. */
 bool key_source_is_ready(struct key_source *source, char why[256]) {
-    bool is_ready = source->n == 0;
+    bool had_chance = true, is_ready = source->n == 0;
+    size_t missing = 0;
     lock(source);
-    for (size_t i = 0; i < source->n && !is_ready; i++)
-        is_ready = can_verify(&source->desks[i].status);
-    if (!is_ready)
-        say_what_is_missing(str_first(source->origins[0].name, 64), &source->desks[0].status, why);
+    for (size_t i = source->n; i-- > 0;) {
+        const struct key_status *status = &source->desks[i].status;
+        had_chance &= can_verify(status) || status->n_fetches > 0;
+        is_ready |= can_verify(status);
+        if (!can_verify(status))
+            missing = i;
+    }
+    if (!had_chance || !is_ready)
+        say_what_is_missing(str_first(source->origins[missing].name, 64),
+                            &source->desks[missing].status, why);
     unlock(source);
-    return is_ready;
+    return had_chance && is_ready;
 }

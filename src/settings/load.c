@@ -11,9 +11,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-#define FILE_MAX_BYTES    ((1u << 20) + 1)
-#define ADMIN_TOKEN_LEAST 32
-#define WORKERS_MAX       256
+#define FILE_MAX_BYTES     ((1u << 20) + 1)
+#define ADMIN_TOKEN_LEAST  32
+#define CACHE_ENTRIES_MOST 10000000
+#define WORKERS_MAX        256
 
 /* ---- sections ---- */
 
@@ -179,9 +180,19 @@ static bool read_jwks(struct reader *r, const struct branch *b, void *target) {
     return READ_SECTION(r, b->line ? b : NULL, entries, target);
 }
 
+/* An entry of an empty cache costs about 100 bytes. */
+static bool read_cache_entries(struct reader *r, const struct branch *b, void *target) {
+    if (!read_count(r, b, target))
+        return false;
+    if (*(size_t *)target <= CACHE_ENTRIES_MOST)
+        return true;
+    reader_error(r, b, "expected at most %d", CACHE_ENTRIES_MOST);
+    return false;
+}
+
 static bool read_tokens(struct reader *r, const struct branch *b, void *target) {
     static const struct entry entries[] = {
-        {"cache_entries", read_count, AT(token_cache_entries), "10000"},
+        {"cache_entries", read_cache_entries, AT(token_cache_entries), "10000"},
         {"cache_size", read_size, AT(token_cache_bytes), "32MiB"},
     };
     return READ_SECTION(r, b->line ? b : NULL, entries, target);
