@@ -2,6 +2,7 @@
 #pragma once
 #include "base/result.h"
 #include "base/str.h"
+#include <assert.h>
 
 /* A growing queue of bytes: appended at the end, consumed at the front. All zeros is an empty buffer without memory.
  * An emptied buffer starts over at its beginning; buffer_release gives the memory back. */
@@ -31,6 +32,7 @@ static inline MUST_USE int buffer_append(struct buffer *b, struct str s) {
         return 0;
     if (b->size - b->tail < s.n)
         return buffer_append_growing(b, s);
+    assert(s.at);
     memcpy(b->at + b->tail, s.at, s.n);
     b->tail += s.n;
     return 0;

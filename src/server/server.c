@@ -19,9 +19,9 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#define BACKLOG     4096
-#define WORKERS_MAX 256
-#define FILES_KEPT 24 /* log, admin, key fetches, resolver */
+#define BACKLOG               4096
+#define WORKERS_MAX           256
+#define FILES_KEPT            24 /* log, admin, key fetches, resolver */
 #define FILES_KEPT_PER_WORKER 6
 
 struct server {
