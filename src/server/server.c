@@ -46,6 +46,7 @@ static sigset_t waited_signals(void) {
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGHUP);
     return set;
 }
 
@@ -141,7 +142,7 @@ static uint32_t count_connections(const struct server *server) {
     size_t most = files.rlim_cur > kept ? (files.rlim_cur - kept) / 2 / server->n_wanted : 0;
     if (wanted <= most)
         return (uint32_t)wanted;
-    log_warn("fewer connections than http.max_connections: raise the file descriptor limit",
+    log_info("fewer connections than http.max_connections: raise the file descriptor limit",
              F_INT("connections", most * server->n_wanted),
              F_INT("descriptors", (int64_t)files.rlim_cur));
     return most > 0 ? (uint32_t)most : 1;
@@ -252,6 +253,7 @@ int server_start(struct server **out, struct settings *settings, char why[256]) 
 static bool wait_for_signal(int64_t ns) {
     sigset_t set = waited_signals();
     sigdelset(&set, SIGUSR1);
+    sigdelset(&set, SIGHUP);
     struct timespec timeout = {(time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S)};
     return sigtimedwait(&set, NULL, &timeout) > 0;
 }
@@ -280,12 +282,26 @@ static void drain(struct server *server) {
             return;
 }
 
+/* Signals that do not end the process. */
+static bool attend_to(struct server *server, int signal_number) {
+    switch (signal_number) {
+    case SIGUSR1:
+        key_source_refresh(server->keys);
+        return true;
+    case SIGHUP:
+        log_warn("settings are not reloaded while running: restart to change them",
+                 F_TEXT("signal", "SIGHUP"));
+        return true;
+    default:
+        return false;
+    }
+}
+
 void server_run(struct server *server) {
     sigset_t set = waited_signals();
     int signal_number = 0;
-    while (sigwait(&set, &signal_number) != 0 || signal_number == SIGUSR1)
-        if (signal_number == SIGUSR1) /* the operator: fetch the keys now */
-            key_source_refresh(server->keys);
+    while (sigwait(&set, &signal_number) != 0 || attend_to(server, signal_number))
+        continue;
     log_info("signal", F_TEXT("name", signal_number == SIGTERM ? "SIGTERM" : "SIGINT"));
     drain(server);
     log_info("stopped", F_BOOL("clean", all_ended(server)));

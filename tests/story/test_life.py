@@ -125,6 +125,12 @@ class Start(Story):
             self.assertEqual(code, 2, out + err)
             self.assertIn("SUPABASE_JWT_SECRET", out + err)
 
+    def test_a_hangup_changes_nothing_and_is_answered_in_the_log(self):
+        gateway = self.start()
+        gateway.signal(signal.SIGHUP)
+        gateway.wait_for_log(lambda line: line.get("signal") == "SIGHUP", "a line that says what to do")
+        self.assertEqual(self.get("/open").status, 200)
+
     def test_without_a_project_it_says_what_to_set(self):
         code, out, err = run_program("run")
         self.assertEqual(code, 2)
