@@ -8,7 +8,8 @@
 #define FIELD_IDS(X) \
     X(ACCEPT, "accept") X(AC_REQUEST_HEADERS, "access-control-request-headers") \
     X(AC_REQUEST_METHOD, "access-control-request-method") X(AUTHORIZATION, "authorization") X(APIKEY, "apikey") \
-    X(CONNECTION, "connection") X(CONTENT_LENGTH, "content-length") X(CONTENT_TYPE, "content-type") X(DATE, "date") \
+    X(CONNECTION, "connection") X(CONTENT_LENGTH, "content-length") X(CONTENT_LOCATION, "content-location") \
+    X(CONTENT_TYPE, "content-type") X(DATE, "date") \
     X(EXPECT, "expect") X(FORWARDED, "forwarded") X(HOST, "host") X(KEEP_ALIVE, "keep-alive") \
     X(LOCATION, "location") X(ORIGIN, "origin") X(PROXY_AUTHENTICATE, "proxy-authenticate") \
     X(PROXY_AUTHORIZATION, "proxy-authorization") X(PROXY_CONNECTION, "proxy-connection") X(RATELIMIT, "ratelimit") \

@@ -9,6 +9,7 @@
 
 #include "gateway/answer.h"
 #include "gateway/lifetime.h"
+#include "gateway/location.h"
 #include "gateway/request_head.h"
 #include "gateway_internal.h"
 #include <assert.h>
@@ -91,6 +92,10 @@ void relay_request_body(struct exchange *x) {
     }
 }
 
+static bool is_location(const struct field *field) {
+    return field->id == FIELD_LOCATION || field->id == FIELD_CONTENT_LOCATION;
+}
+
 /* End-to-end fields in their order, then ours. */
 static int write_answer_fields(const struct exchange *x, const struct head *head,
                                struct buffer *out) {
@@ -107,7 +112,8 @@ static int write_answer_fields(const struct exchange *x, const struct head *head
             continue;
         TRY(buffer_append(out, field->name));
         TRY(buffer_append(out, STR(": ")));
-        TRY(buffer_append(out, field->value));
+        TRY(is_location(field) ? location_write(out, x, field->value)
+                               : buffer_append(out, field->value));
         TRY(buffer_append(out, STR("\r\n")));
     }
     return answer_add_fields(x, out, head->fields);

@@ -14,6 +14,7 @@ static const uint8_t slots[256] = {
     [SLOT(29, 'a', 'o')] = FIELD_AC_REQUEST_METHOD, [SLOT(13, 'a', 'o')] = FIELD_AUTHORIZATION,
     [SLOT(6, 'a', 'e')] = FIELD_APIKEY, [SLOT(10, 'c', 'o')] = FIELD_CONNECTION,
     [SLOT(14, 'c', 't')] = FIELD_CONTENT_LENGTH, [SLOT(12, 'c', 'p')] = FIELD_CONTENT_TYPE,
+    [SLOT(16, 'c', 'o')] = FIELD_CONTENT_LOCATION,
     [SLOT(4, 'd', 't')] = FIELD_DATE, [SLOT(6, 'e', 'c')] = FIELD_EXPECT,
     [SLOT(9, 'f', 'e')] = FIELD_FORWARDED, [SLOT(4, 'h', 's')] = FIELD_HOST,
     [SLOT(10, 'k', 'v')] = FIELD_KEEP_ALIVE, [SLOT(8, 'l', 'o')] = FIELD_LOCATION,
