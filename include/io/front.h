@@ -65,8 +65,8 @@ struct ip client_peer(const struct client *client);          /* :: for a unix so
 uint64_t client_bytes_received(const struct client *client); /* of this request's body, decoded */
 uint64_t client_bytes_sent(const struct client *client);     /* of this answer's body */
 
-/* Request body. The first call that has to wait sends 100 Continue when the client expects it. A body that breaks off is no
- * verdict here: on_gone comes. What is not read when the answer ends is passed over. */
+/* Request body. A client that waits for 100 Continue is not late. A body that breaks off is no verdict here: on_gone comes. What is
+ * not read when the answer ends is passed over. */
 enum client_body {
     CLIENT_BODY_DATA, /* *data is borrowed until client_consume_body */
     CLIENT_BODY_WAIT, /* on_body will come */
@@ -76,6 +76,8 @@ enum client_body {
 };
 enum client_body client_read_body(struct client *client, struct str *data) MUST_USE;
 void client_consume_body(struct client *client, size_t n);
+/* 100 Continue to a client that expects it, once, and only while nothing of the body and of an answer is on its way (RFC 9110 10.1.1). */
+void client_continue(struct client *client);
 
 /* The answer. `fields` are complete lines with CRLF, without the empty line; the front adds the status line (an empty `reason`: the
  * registered phrase), Date when `fields` has none, Connection, and the framing:

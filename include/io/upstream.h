@@ -38,8 +38,11 @@ enum upstream_failure {
 /* clang-format on */
 
 struct upstream_events {
-    /* upstream_head; 1xx were skipped */
+    /* upstream_head; 1xx before it were skipped: 100 is on_continue, others (103) are dropped */
     void (*on_head)(void *owner, struct upstream_call *call);
+    /* Once, for a request that expects it and before on_head: the upstream wants the body (100), or has said nothing for a second,
+     * after which RFC 9110 10.1.1 has nobody wait: send it. An HTTP/1.0 upstream says nothing ever, and is not waited for. */
+    void (*on_continue)(void *owner, struct upstream_call *call);
     /* After upstream_read_body said WAIT */
     void (*on_body)(void *owner, struct upstream_call *call);
     /* After upstream_write took less than given */
@@ -56,6 +59,7 @@ struct upstream_request {
     uint64_t body_bytes;
     bool is_idempotent;
     bool is_head_request;
+    bool expects_continue;                      /* `head` says Expect: 100-continue */
     int64_t connect_ns, first_byte_ns, idle_ns; /* first_byte counts from the request's end */
 };
 

@@ -75,6 +75,11 @@ static void on_upstream_head(void *owner, struct upstream_call *call) {
     relay_answer_head(owner);
 }
 
+static void on_upstream_continue(void *owner, struct upstream_call *call) {
+    (void)call;
+    relay_continue(owner);
+}
+
 static void on_upstream_body(void *owner, struct upstream_call *call) {
     (void)call;
     relay_answer_body(owner);
@@ -93,6 +98,7 @@ static void on_upstream_failed(void *owner, struct upstream_call *call,
 
 static const struct upstream_events upstream_events = {
     .on_head = on_upstream_head,
+    .on_continue = on_upstream_continue,
     .on_body = on_upstream_body,
     .on_writable = on_upstream_writable,
     .on_failed = on_upstream_failed,

@@ -27,6 +27,7 @@ bool relay_start(struct exchange *x) {
         .body_bytes = head->body_bytes,
         .is_idempotent = is_idempotent(x->method),
         .is_head_request = x->method == METHOD_HEAD,
+        .expects_continue = head->expects_continue,
         .connect_ns = route->connect_ns,
         .first_byte_ns = route->first_byte_ns,
         .idle_ns = route->idle_ns,
@@ -91,6 +92,8 @@ void relay_request_body(struct exchange *x) {
         }
     }
 }
+
+void relay_continue(struct exchange *x) { client_continue(x->client); }
 
 static bool is_location(const struct field *field) {
     return field->id == FIELD_LOCATION || field->id == FIELD_CONTENT_LOCATION;

@@ -202,6 +202,8 @@ static int put_via(struct buffer *out, const struct exchange *x) {
 }
 
 static int put_framing(struct buffer *out, const struct head *head) {
+    if (head->expects_continue)
+        TRY(put_field(out, STR("expect"), STR("100-continue")));
     switch (head->framing) {
     case FRAMING_LENGTH:
         return buffer_printf(out, "content-length: %llu\r\n", (unsigned long long)head->body_bytes);

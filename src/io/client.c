@@ -28,20 +28,21 @@ static void append_or_go(struct client *c, int result) {
     client_wake(c);
 }
 
-static bool awaits_continue(const struct client *c) {
-    bool has_come = c->channel.n_read > c->n_read_head;
-    return c->request->head.expects_continue && !c->has_continued && !has_come;
-}
-
 static void wait_for_body(struct client *c) {
     if (!c->waits_for_body || c->channel.n_read != c->n_read_asked)
         c->since_ns = client_now_ns(c);
     c->n_read_asked = c->channel.n_read;
     c->waits_for_body = c->wants_body = true;
-    if (c->answer == ANSWER_NONE && awaits_continue(c)) {
-        c->has_continued = true;
-        append_or_go(c, buffer_append(&c->channel.out, STR("HTTP/1.1 100 Continue\r\n\r\n")));
-    }
+    client_arm(c);
+}
+
+void client_continue(struct client *c) {
+    assert(c->state == CLIENT_OPEN);
+    if (c->answer != ANSWER_NONE || !client_awaits_continue(c))
+        return;
+    c->has_continued = true;
+    c->since_ns = client_now_ns(c);
+    append_or_go(c, buffer_append(&c->channel.out, STR("HTTP/1.1 100 Continue\r\n\r\n")));
     client_arm(c);
 }
 
@@ -81,7 +82,7 @@ static bool rest_is_small(struct client *c) {
     if (body_reader_is_done(&ch->reader))
         return true;
     channel_fill(ch, CHANNEL_READ_BYTES);
-    if (awaits_continue(c))
+    if (client_awaits_continue(c))
         return false; /* it may keep its body to itself now, and send the next head in its place */
     struct body_reader reader = ch->reader;
     struct str rest = str_skip(buffer_bytes(&ch->in), ch->in_data), data;

@@ -46,7 +46,8 @@ static int64_t idle_ns(const struct client *c) {
 }
 
 static int64_t body_due_ns(const struct client *c) {
-    return c->wants_body && !c->body_is_late ? c->since_ns + c->front->limits->body_ns : INT64_MAX;
+    bool is_waited_for = c->wants_body && !c->body_is_late && !client_awaits_continue(c);
+    return is_waited_for ? c->since_ns + c->front->limits->body_ns : INT64_MAX;
 }
 
 static int64_t write_due_ns(const struct client *c) {

@@ -77,6 +77,11 @@ static inline int64_t client_now_ns(const struct client *client) {
     return loop_now(client->front->loop)->mono_ns;
 }
 
+static inline bool client_awaits_continue(const struct client *client) {
+    return client->request->head.expects_continue && !client->has_continued &&
+           client->channel.n_read == client->n_read_head;
+}
+
 /* Takes the fd. False when the machine will not have it. */
 bool client_new(struct front *front, int fd, const struct ip *peer) MUST_USE;
 void client_wake(struct client *client); /* look at it at this turn's end */

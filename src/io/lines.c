@@ -6,7 +6,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define FRESH_NS NS_PER_S /* idle for less: good for requests that may not be repeated */
+#define FRESH_NS   NS_PER_S /* idle for less: good for requests that may not be repeated */
+#define SITES_KEPT 64       /* with what was learnt of them; they come from the settings */
 #define NO_LOOK_NS \
     (10 * NS_PER_MS) /* idle for less: a repeatable request takes it without a look */
 
@@ -39,16 +40,18 @@ struct site *site_hold(struct lines *lines, const struct origin *origin) {
                           .host = {host, origin->host.n},
                           .n_held = 1};
     lines->sites = site;
+    lines->n_sites++;
     return site;
 }
 
 static void free_unused(struct site *site) {
-    if (site->n_held > 0 || site->n_idle > 0)
+    if (site->n_held > 0 || site->n_idle > 0 || site->lines->n_sites <= SITES_KEPT)
         return;
     struct site **link = &site->lines->sites;
     while (*link != site)
         link = &(*link)->next;
     *link = site->next;
+    site->lines->n_sites--;
     free(site);
 }
 
@@ -169,7 +172,7 @@ void lines_fini(struct lines *lines) {
         site->n_held++; /* stays until its last line is gone */
         while (site->newest)
             discard(site, site->newest);
-        site_release(site);
+        free(site);
     }
     assert(lines->n_idle == 0);
 }

@@ -8,12 +8,13 @@
  * closed meanwhile, and the others get old and go). Knows nothing of HTTP calls; io/upstream
  * puts them on lines. */
 
-/* Where lines lead. Lives while it is held or has idle lines; compared by content, so that pools
+/* Where lines lead. Lives on while it is held or has idle lines or there are few; compared by content, so that pools
  * outlive a reload of settings. */
 struct site {
     struct site *next;
     struct lines *lines;
     bool is_tls;
+    bool is_old;   /* the last answer was HTTP/1.0 */
     uint16_t port; /* 0: unix socket */
     struct str host;
     uint32_t n_held; /* by calls */
@@ -34,7 +35,7 @@ struct lines {
     struct loop *loop;
     uint32_t n_idle_max; /* per site */
     int64_t idle_ns;
-    size_t n_idle;
+    size_t n_idle, n_sites;
     struct site *sites;
 };
 

@@ -40,6 +40,8 @@ static void end_without_head(struct upstream_call *call) {
 
 static void skip_interim(struct upstream_call *call) {
     buffer_consume(&call->line->channel.in, call->head.head_bytes);
+    if (call->head.status == 100)
+        call_continue(call);
     /* RFC 9110 15.2.2: 101 answers an Upgrade, and none was sent. */
     if (call->head.status == 101)
         call_fail(call, UPSTREAM_BROKEN, "101 to a request that asked for no upgrade");
@@ -65,6 +67,7 @@ static void take_head(struct upstream_call *call) {
                           call->head.body_bytes);
     call_stop_timers(call);
     call->state = CALL_ANSWERED;
+    call->site->is_old = call->head.minor == 0;
     call->timing.head_ns = call_now_ns(call);
     call->owes_head = true;
 }

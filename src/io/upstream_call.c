@@ -39,7 +39,7 @@ void call_fail(struct upstream_call *call, enum upstream_failure failure, const 
     call->failure = failure;
     call->reason = reason;
     call->owes_failure = true;
-    call->wants_write = false;
+    call->wants_write = call->owes_continue = false;
     call_advance_later(call);
 }
 
@@ -72,8 +72,11 @@ static void raise_one(struct upstream_call *call) {
         call->owes_failure = false;
         events->on_failed(call->owner, call, call->failure, call->reason);
     } else if (call->owes_head) {
-        call->owes_head = false;
+        call->owes_head = call->owes_continue = false;
         events->on_head(call->owner, call);
+    } else if (call->owes_continue) {
+        call->owes_continue = false;
+        events->on_continue(call->owner, call);
     } else if (has_body_news(call)) {
         call->wants_body = false;
         events->on_body(call->owner, call);
@@ -90,7 +93,8 @@ void call_advance(struct upstream_call *call) {
         call_push(call);
     if (call->state == CALL_WAITING)
         call_read_head(call);
-    int n_due = call->owes_failure + call->owes_head + has_body_news(call) + has_room(call);
+    int n_due = call->owes_failure + call->owes_head + call->owes_continue + has_body_news(call) +
+                has_room(call);
     if (n_due > 1)
         call_advance_later(call);
     raise_one(call);

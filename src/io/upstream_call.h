@@ -32,7 +32,8 @@ struct upstream_call {
     bool has_ended;   /* the owner has given the whole request */
     bool is_sent;     /* and the socket has taken it */
     bool cannot_send; /* the upstream takes no more; it may still answer */
-    bool owes_head, owes_failure, wants_body, wants_write; /* events */
+    bool owes_head, owes_failure, owes_continue, wants_body, wants_write; /* events */
+    bool has_continued;
     uint32_t n_interim;
     uint64_t n_read_before; /* what the line had received when the call began */
     size_t n_parsed;        /* bytes of the head that the parser has seen */
@@ -69,7 +70,8 @@ void call_drop_line(struct upstream_call *call); /* with RST when the request wa
 void call_connect(struct upstream_call *call); /* to a fresh line */
 void call_reuse(struct upstream_call *call, struct line *line);
 void call_look_at_connecting(struct upstream_call *call);
-void call_push(struct upstream_call *call); /* hand what was written to the socket */
+void call_continue(struct upstream_call *call); /* the owner may send the body */
+void call_push(struct upstream_call *call);     /* hand what was written to the socket */
 
 /* upstream_answer.c */
 void call_read_head(struct upstream_call *call);

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#define CONTINUE_NS NS_PER_S /* for 100 Continue, before the body is sent without it */
+
 /* ---- the request */
 
 static void on_send_late(struct timer *timer) {
@@ -52,6 +54,25 @@ void call_push(struct upstream_call *call) {
     }
 }
 
+void call_continue(struct upstream_call *call) {
+    if (!call->request.expects_continue || call->has_continued || call->has_ended)
+        return;
+    call->has_continued = call->owes_continue = true;
+    call_advance_later(call);
+}
+
+static void on_continue_late(struct timer *timer) {
+    call_continue(CONTAINER_OF(timer, struct upstream_call, wait_timer));
+}
+
+/* RFC 9110 10.1.1: a client that expects it "SHOULD NOT wait for an indefinite period before sending the content". */
+static void wait_for_continue(struct upstream_call *call) {
+    int64_t patience_ns = call->site->is_old ? 0 : CONTINUE_NS;
+    if (call->request.expects_continue && !call->has_ended)
+        loop_timer_set(call->pool->loop, &call->wait_timer, call_now_ns(call) + patience_ns,
+                       on_continue_late);
+}
+
 static void begin(struct upstream_call *call) {
     struct channel *ch = &call->line->channel;
     call->state = CALL_WAITING;
@@ -66,6 +87,7 @@ static void begin(struct upstream_call *call) {
         call_fail(call, UPSTREAM_BROKEN, "out of memory");
         return;
     }
+    wait_for_continue(call);
     /* A body's first bytes are likely to follow in this turn, and then go in the same packet. */
     if (call->has_ended)
         call_push(call);

@@ -204,6 +204,89 @@ START_TEST(a_body_that_does_not_come_is_408) {
 }
 END_TEST
 
+#define EXPECTING \
+    "POST /api HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+#define CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
+
+static bool nothing_comes(int fd) {
+    char byte;
+    rig_settle(s.loop);
+    return recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+START_TEST(a_client_is_told_to_continue_when_the_upstream_says_so) {
+    stage_open(&s, API(""));
+    int client, upstream = forwarded(EXPECTING, &client);
+    ck_assert(nothing_comes(client));
+    send_text(upstream, "HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n");
+    ck_assert(nothing_comes(client));
+    send_text(upstream, CONTINUE CONTINUE);
+    rig_expect(s.loop, client, STR(CONTINUE));
+    ck_assert(nothing_comes(client));
+    ck_assert(nothing_comes(upstream));
+    send_text(client, "ok");
+    rig_expect(s.loop, upstream, STR("ok"));
+    send_text(upstream, OK_HI);
+    ck_assert_int_eq(hear(&s, client), 200);
+    close(client), close(upstream);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(an_upstream_that_refuses_the_body_is_never_sent_it) {
+    stage_open(&s, API(""));
+    int client, upstream = forwarded(EXPECTING, &client);
+    send_text(upstream, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno");
+    ck_assert_int_eq(hear(&s, client), 413);
+    ck_assert_str_eq(BODY(&s), "no");
+    ck_assert_str_eq(FIELD(&s, "Connection"), "close"); /* "ok" may follow, or the next request */
+    rig_expect_end(s.loop, upstream);
+    close(client), close(upstream);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_silent_upstream_is_sent_the_body_after_a_second) {
+    stage_open(&s,
+               API("") "http: { body_timeout: 300ms }\n"); /* the client is not late meanwhile */
+    int client, upstream = forwarded(EXPECTING, &client);
+    rig_expect(s.loop, client, STR(CONTINUE));
+    send_text(client, "ok");
+    rig_expect(s.loop, upstream, STR("ok"));
+    send_text(upstream, CONTINUE OK_HI); /* too late to be of use */
+    ck_assert_int_eq(hear(&s, client), 200);
+    close(client), close(upstream);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_client_that_does_not_wait_is_not_told_to_continue) {
+    stage_open(&s, API(""));
+    int client, upstream = forwarded(EXPECTING "o", &client);
+    rig_expect(s.loop, upstream, STR("o"));
+    send_text(upstream, CONTINUE);
+    ck_assert(nothing_comes(client));
+    send_text(client, "k");
+    rig_expect(s.loop, upstream, STR("k"));
+    send_text(upstream, OK_HI);
+    ck_assert_int_eq(hear(&s, client), 200);
+    close(client), close(upstream);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(an_upstream_of_old_is_not_waited_for) {
+    stage_open(&s, API(""));
+    ck_assert_int_eq(pass_with(&s, GET(&s, "/api", ""), "HTTP/1.0 200 OK\r\n\r\nold"), 200);
+    int client, upstream = forwarded(EXPECTING, &client);
+    int64_t began_ns = clock_now().mono_ns;
+    rig_expect(s.loop, client, STR(CONTINUE));
+    ck_assert_int_lt(clock_now().mono_ns - began_ns, NS_PER_S);
+    close(client), close(upstream);
+    stage_close(&s);
+}
+END_TEST
+
 START_TEST(an_upstream_may_answer_before_it_has_heard_all) {
     stage_open(&s, API(""));
     int client, upstream = forwarded(CHUNKED_POST "3\r\nabc\r\n", &client);
@@ -322,6 +405,10 @@ SUITE_MAIN("gateway/relay", an_answer_arrives_as_it_was_given,
            a_body_that_breaks_with_its_head_is_no_answer_at_all, a_body_that_stalls_is_cut,
            a_body_that_grows_beyond_the_routes_is_413,
            a_malformed_body_is_400_and_never_whole_upstream, a_body_that_does_not_come_is_408,
-           an_upstream_may_answer_before_it_has_heard_all, both_directions_run_at_once,
-           a_client_that_reads_slowly_slows_the_upstream,
+           a_client_is_told_to_continue_when_the_upstream_says_so,
+           an_upstream_that_refuses_the_body_is_never_sent_it,
+           a_silent_upstream_is_sent_the_body_after_a_second,
+           a_client_that_does_not_wait_is_not_told_to_continue,
+           an_upstream_of_old_is_not_waited_for, an_upstream_may_answer_before_it_has_heard_all,
+           both_directions_run_at_once, a_client_that_reads_slowly_slows_the_upstream,
            an_upstream_that_reads_slowly_slows_the_client, only_what_may_be_repeated_is_sent_again)

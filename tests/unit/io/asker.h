@@ -22,7 +22,7 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
 
 struct asker {
     struct upstream_call *call;
-    int n_head, n_failed, n_writable;
+    int n_head, n_failed, n_writable, n_continue;
     enum upstream_failure failure;
     const char *reason;
     bool reads_by_hand;
@@ -45,6 +45,12 @@ static void asker_on_head(void *owner, struct upstream_call *call) {
     if (!asker->reads_by_hand)
         asker_read(asker);
 }
+static void asker_on_continue(void *owner, struct upstream_call *call) {
+    struct asker *asker = owner;
+    ck_assert_ptr_eq(call, asker->call);
+    ck_assert_int_eq(asker->n_head + asker->n_failed, 0);
+    asker->n_continue++;
+}
 static void asker_on_body(void *owner, struct upstream_call *call) {
     struct asker *asker = owner;
     ck_assert_ptr_eq(call, asker->call);
@@ -65,8 +71,8 @@ static void asker_on_failed(void *owner, struct upstream_call *call, enum upstre
     asker->failure = failure;
     asker->reason = reason;
 }
-static const struct upstream_events asker_events = {asker_on_head, asker_on_body, asker_on_writable,
-                                                    asker_on_failed};
+static const struct upstream_events asker_events = {asker_on_head, asker_on_continue, asker_on_body,
+                                                    asker_on_writable, asker_on_failed};
 
 __attribute__((unused)) static bool asker_is_done(const struct asker *asker) {
     return asker->n_failed > 0 || (asker->n_head > 0 && (asker->state == UPSTREAM_BODY_END ||
