@@ -20,6 +20,7 @@ libjwt-dev module:libjwt
 libyaml-dev module:yaml-0.1
 libhiredis-dev module:hiredis
 ca-certificates file:/etc/ssl/certs/ca-certificates.crt
+tzdata file:/usr/share/zoneinfo/Europe/Berlin
 '
 
 has() {

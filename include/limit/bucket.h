@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-#include "base/clock.h"
-#include "base/result.h"
-#include <stdbool.h>
+#include "limit/state.h"
 
 /* A rate that refills steadily, and a burst. Source: ITU-T I.371 Annex A (GCRA, virtual scheduling);
  * the state is one point in time, the theoretical arrival time. Pure: reads no clock, allocates
@@ -31,21 +29,12 @@ struct bucket {
     uint32_t tat_parts;
 };
 
-struct bucket_state {
-    bool allowed;      /* a cost of 0 always is */
-    int64_t remaining; /* calls of cost 1 that would be allowed now, after this one */
-    /* Until a call of this cost would be allowed, and not 1 ns earlier; 0 when allowed; INT64_MAX:
-     * never (cost > burst). */
-    int64_t wait_ns;
-    int64_t reset_ns; /* until the bucket is as good as new */
-};
-
 /* What would a call of `cost` (>= 0) meet? Changes nothing. now_ns >= 0 may run backwards a little,
  * as clocks read by several threads do: the bucket only looks fuller then. */
-struct bucket_state bucket_look(const struct bucket *b, const struct bucket_rule *rule,
-                                int64_t cost, int64_t now_ns);
+struct limit_state bucket_look(const struct bucket *b, const struct bucket_rule *rule, int64_t cost,
+                               int64_t now_ns);
 /* The same, and counts it when allowed. */
-struct bucket_state bucket_take(struct bucket *b, const struct bucket_rule *rule, int64_t cost,
-                                int64_t now_ns);
+struct limit_state bucket_take(struct bucket *b, const struct bucket_rule *rule, int64_t cost,
+                               int64_t now_ns);
 /* Says nothing any more: dropping it changes no answer. */
 bool bucket_is_new(const struct bucket *b, int64_t now_ns);

@@ -7,7 +7,7 @@ struct limit_outcome {
     bool allowed;        /* by all policies that are not shadow */
     bool shadow_refused; /* a shadow policy would have refused */
     size_t n;
-    struct bucket_state states[LIMITER_CHARGES_MAX]; /* in the charges' order */
+    struct limit_state states[LIMITER_CHARGES_MAX]; /* in the charges' order */
     /* The charge that refused with the longest wait, or (allowed) has the least left in proportion.
      * A shadow one only where there is no other. */
     size_t binding;
@@ -15,7 +15,7 @@ struct limit_outcome {
 
 /* Whole seconds, rounded up, at least 1: what Retry-After says; a call after it passes if nobody else
  * came. For a call that never passes (wait_ns of INT64_MAX): 292 years. */
-int64_t limit_retry_after_s(const struct bucket_state *state);
+int64_t limit_retry_after_s(const struct limit_state *state);
 
 /* n <= LIMITER_CHARGES_MAX. Thread-safe. */
 struct limit_outcome limiter_take(struct memory_limits *limits, const struct limit_charge *charges,

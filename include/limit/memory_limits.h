@@ -32,7 +32,7 @@ struct limit_charge {
  * nothing was taken and states[i] of those that allow says what stands. Locks are taken in one order,
  * so calls cannot deadlock; none is held over anything that blocks. */
 bool memory_limits_pass(struct memory_limits *limits, const struct limit_charge *charges, size_t n,
-                        int64_t now_ns, bool counts, struct bucket_state *states) MUST_USE;
+                        int64_t now_ns, bool counts, struct limit_state *states) MUST_USE;
 
 struct memory_limits_stats {
     size_t n_buckets[LIMIT_KEY_COUNT]; /* held; some may be as good as new, not yet swept */

@@ -104,7 +104,7 @@ static int add_limits(const struct exchange *x, struct buffer *fields) {
         return 0;
     separator = STR("\r\nratelimit: ");
     for (size_t i = 0; i < x->outcome.n; i++) {
-        const struct bucket_state *state = &x->outcome.states[i];
+        const struct limit_state *state = &x->outcome.states[i];
         if (!is_reported(x, i))
             continue;
         int64_t t = state->allowed ? ceil_s(state->reset_ns) : limit_retry_after_s(state);

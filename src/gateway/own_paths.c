@@ -36,7 +36,7 @@ static void answer_health(struct exchange *x) {
 }
 
 static int put_policy(struct buffer *out, const struct limit_policy *policy,
-                      const struct bucket_state *state) {
+                      const struct limit_state *state) {
     TRY(buffer_append(out, STR("{\"policy\":")));
     TRY(put_json_string(out, policy->name));
     return buffer_printf(

@@ -47,11 +47,11 @@ static int64_t ns_rounded_up(parts level, const struct bucket_rule *rule) {
     return (int64_t)((level + rule->count - 1) / rule->count);
 }
 
-static struct bucket_state judge(parts level, const struct bucket_rule *rule, int64_t cost) {
+static struct limit_state judge(parts level, const struct bucket_rule *rule, int64_t cost) {
     assert(cost >= 0);
     parts room = (parts)rule->burst * rule->period_ns;
     parts poured = level + (parts)cost * rule->period_ns;
-    struct bucket_state state = {.allowed = cost == 0 || poured <= room};
+    struct limit_state state = {.allowed = cost == 0 || poured <= room};
     if (state.allowed)
         level = poured;
     else if (cost > rule->burst)
@@ -66,15 +66,15 @@ static struct bucket_state judge(parts level, const struct bucket_rule *rule, in
     return state;
 }
 
-struct bucket_state bucket_look(const struct bucket *b, const struct bucket_rule *rule,
-                                int64_t cost, int64_t now_ns) {
+struct limit_state bucket_look(const struct bucket *b, const struct bucket_rule *rule, int64_t cost,
+                               int64_t now_ns) {
     return judge(level_at(b, rule, now_ns), rule, cost);
 }
 
-struct bucket_state bucket_take(struct bucket *b, const struct bucket_rule *rule, int64_t cost,
-                                int64_t now_ns) {
+struct limit_state bucket_take(struct bucket *b, const struct bucket_rule *rule, int64_t cost,
+                               int64_t now_ns) {
     parts level = level_at(b, rule, now_ns);
-    struct bucket_state state = judge(level, rule, cost);
+    struct limit_state state = judge(level, rule, cost);
     if (state.allowed) {
         level += (parts)cost * rule->period_ns;
         b->tat_ns = now_ns + (int64_t)(level / rule->count);

@@ -4,14 +4,14 @@
 
 #include <assert.h>
 
-int64_t limit_retry_after_s(const struct bucket_state *state) {
+int64_t limit_retry_after_s(const struct limit_state *state) {
     int64_t wait_s = state->wait_ns / NS_PER_S + (state->wait_ns % NS_PER_S > 0);
     return wait_s > 0 ? wait_s : 1;
 }
 
 /* A refusal speaks before an allowance, a longer wait before a shorter, less left before more. */
-static bool binds_more(const struct bucket_state *a, const struct limit_policy *a_policy,
-                       const struct bucket_state *b, const struct limit_policy *b_policy) {
+static bool binds_more(const struct limit_state *a, const struct limit_policy *a_policy,
+                       const struct limit_state *b, const struct limit_policy *b_policy) {
     if (a->allowed != b->allowed)
         return b->allowed;
     if (!a->allowed)

@@ -270,21 +270,21 @@ static void unlock_shards(struct shard *locked[], size_t n_locked) {
 /* Try all charges on copies. */
 static bool try_all(struct memory_limits *limits, struct place *places,
                     const struct limit_charge *charges, size_t n, int64_t now_ns,
-                    struct bucket_state *states) {
+                    struct limit_state *states) {
     bool allows = true;
     for (size_t i = 0; i < n; i++) {
         if (place_open(limits, places, i, n, now_ns))
             states[i] =
                 bucket_take(&places[i].bucket, &charges[i].policy->rate, charges[i].cost, now_ns);
         else
-            states[i] = (struct bucket_state){.wait_ns = NS_PER_S, .reset_ns = NS_PER_S};
+            states[i] = (struct limit_state){.wait_ns = NS_PER_S, .reset_ns = NS_PER_S};
         allows = allows && (states[i].allowed || charges[i].policy->is_shadow);
     }
     return allows;
 }
 
 bool memory_limits_pass(struct memory_limits *limits, const struct limit_charge *charges, size_t n,
-                        int64_t now_ns, bool counts, struct bucket_state *states) {
+                        int64_t now_ns, bool counts, struct limit_state *states) {
     assert(n <= LIMITER_CHARGES_MAX);
     struct place places[LIMITER_CHARGES_MAX];
     struct shard *locked[LIMITER_CHARGES_MAX];

@@ -26,7 +26,7 @@ static int64_t take_all(struct bucket *b, const struct bucket_rule *rule, int64_
 START_TEST(new_bucket_allows_its_burst_at_once_and_no_more) {
     struct bucket b = {0};
     ck_assert_int_eq(take_all(&b, &PER_MINUTE_600_BURST_200, START_NS), 200);
-    struct bucket_state state = bucket_take(&b, &PER_MINUTE_600_BURST_200, 1, START_NS);
+    struct limit_state state = bucket_take(&b, &PER_MINUTE_600_BURST_200, 1, START_NS);
     ck_assert(!state.allowed);
     ck_assert_int_eq(state.remaining, 0);
     ck_assert_int_eq(state.wait_ns, 100 * NS_PER_MS);
@@ -43,7 +43,7 @@ END_TEST
 
 START_TEST(remaining_and_reset_count_this_call_in) {
     struct bucket b = {0};
-    struct bucket_state state = bucket_take(&b, &PER_MINUTE_600_BURST_200, 1, START_NS);
+    struct limit_state state = bucket_take(&b, &PER_MINUTE_600_BURST_200, 1, START_NS);
     ck_assert(state.allowed);
     ck_assert_int_eq(state.remaining, 199);
     ck_assert_int_eq(state.wait_ns, 0);
@@ -54,7 +54,7 @@ END_TEST
 START_TEST(exhausted_bucket_says_how_long_to_wait_to_the_ns) {
     struct bucket b = {0};
     ck_assert(bucket_take(&b, &PER_MINUTE_1, 1, START_NS).allowed);
-    struct bucket_state state = bucket_take(&b, &PER_MINUTE_1, 1, START_NS + 1);
+    struct limit_state state = bucket_take(&b, &PER_MINUTE_1, 1, START_NS + 1);
     ck_assert(!state.allowed);
     ck_assert_int_eq(state.wait_ns, 60 * NS_PER_S - 1);
     ck_assert(!bucket_look(&b, &PER_MINUTE_1, 1, START_NS + 60 * NS_PER_S - 1).allowed);
@@ -67,7 +67,7 @@ START_TEST(a_rate_that_does_not_divide_its_period_does_not_drift) {
     int64_t now_ns = START_NS, n = take_all(&b, &PER_MINUTE_7, now_ns);
     /* A year, always one call as soon as it is allowed: exactly 7 a minute. */
     for (int64_t minutes = 365 * 1440; n < 7 + 7 * minutes; n++) {
-        struct bucket_state state = bucket_look(&b, &PER_MINUTE_7, 1, now_ns);
+        struct limit_state state = bucket_look(&b, &PER_MINUTE_7, 1, now_ns);
         EXPECT(!state.allowed);
         now_ns += state.wait_ns;
         EXPECT(bucket_take(&b, &PER_MINUTE_7, 1, now_ns).allowed);
@@ -126,7 +126,7 @@ END_TEST
 
 START_TEST(a_cost_above_the_burst_is_never_allowed_and_says_so) {
     struct bucket b = {0};
-    struct bucket_state state = bucket_take(&b, &PER_MINUTE_7, 8, START_NS);
+    struct limit_state state = bucket_take(&b, &PER_MINUTE_7, 8, START_NS);
     ck_assert(!state.allowed);
     ck_assert_int_eq(state.wait_ns, INT64_MAX);
     ck_assert_int_eq(state.remaining, 7);
@@ -140,7 +140,7 @@ END_TEST
 START_TEST(a_cost_of_several_is_refused_when_too_few_are_left) {
     struct bucket b = {0};
     ck_assert(bucket_take(&b, &PER_MINUTE_600_BURST_200, 198, START_NS).allowed);
-    struct bucket_state state = bucket_take(&b, &PER_MINUTE_600_BURST_200, 5, START_NS);
+    struct limit_state state = bucket_take(&b, &PER_MINUTE_600_BURST_200, 5, START_NS);
     ck_assert(!state.allowed);
     ck_assert_int_eq(state.remaining, 2);
     ck_assert_int_eq(state.wait_ns, 300 * NS_PER_MS);
@@ -153,7 +153,7 @@ START_TEST(a_cost_of_nothing_is_always_allowed_and_counts_nothing) {
     ck_assert(bucket_take(&b, &PER_MINUTE_1, 0, START_NS).allowed);
     ck_assert(bucket_is_new(&b, START_NS));
     ck_assert(bucket_take(&b, &PER_MINUTE_1, 1, START_NS).allowed);
-    struct bucket_state state = bucket_take(&b, &PER_MINUTE_1, 0, START_NS);
+    struct limit_state state = bucket_take(&b, &PER_MINUTE_1, 0, START_NS);
     ck_assert(state.allowed);
     ck_assert_int_eq(state.remaining, 0);
     ck_assert(!bucket_take(&b, &PER_MINUTE_1, 1, START_NS).allowed);
@@ -163,7 +163,7 @@ END_TEST
 START_TEST(an_older_clock_gives_nothing_away) {
     struct bucket b = {0};
     ck_assert_int_eq(take_all(&b, &PER_MINUTE_7, START_NS), 7);
-    struct bucket_state state = bucket_take(&b, &PER_MINUTE_7, 1, START_NS - 5000);
+    struct limit_state state = bucket_take(&b, &PER_MINUTE_7, 1, START_NS - 5000);
     ck_assert(!state.allowed);
     ck_assert_int_eq(state.remaining, 0);
     ck_assert(bucket_take(&b, &PER_MINUTE_7, 0, START_NS - 5000).allowed);
@@ -177,7 +177,7 @@ END_TEST
 
 START_TEST(a_bucket_is_new_again_exactly_when_it_said) {
     struct bucket b = {0};
-    struct bucket_state state = bucket_take(&b, &PER_MINUTE_7, 1, START_NS);
+    struct limit_state state = bucket_take(&b, &PER_MINUTE_7, 1, START_NS);
     ck_assert_int_eq(state.reset_ns, 60 * NS_PER_S / 7 + 1);
     ck_assert(!bucket_is_new(&b, START_NS + state.reset_ns - 1));
     ck_assert(bucket_is_new(&b, START_NS + state.reset_ns));
@@ -264,7 +264,7 @@ static struct bucket_rule random_rule(void) {
 }
 
 static void check_promises(const struct bucket *b, const struct bucket_rule *rule, int64_t cost,
-                           int64_t now_ns, const struct bucket_state *state) {
+                           int64_t now_ns, const struct limit_state *state) {
     if (state->allowed) {
         EXPECT(bucket_look(b, rule, state->remaining, now_ns).allowed);
         EXPECT(!bucket_look(b, rule, state->remaining + 1, now_ns).allowed);
@@ -278,7 +278,7 @@ static void check_promises(const struct bucket *b, const struct bucket_rule *rul
     EXPECT(state->reset_ns == 0 || !bucket_is_new(b, now_ns + state->reset_ns - 1));
 }
 
-static int64_t random_step(const struct bucket_state *last, const struct bucket_rule *rule) {
+static int64_t random_step(const struct limit_state *last, const struct bucket_rule *rule) {
     switch (random_below(6)) {
     case 0:
         return 0;
@@ -301,7 +301,7 @@ START_TEST(every_window_holds_at_most_burst_plus_rate_and_no_call_is_refused_wit
         struct bucket_rule rule = random_rule();
         struct windows windows = {0};
         struct bucket b = {0};
-        struct bucket_state state = {0};
+        struct limit_state state = {0};
         int64_t now_ns = random_size(1000000 * NS_PER_S);
         for (int i = 0; i < 550; i++) {
             if (now_ns < BUCKET_REFILL_MAX_NS / 2)

@@ -31,14 +31,14 @@ static struct memory_limits *limits_of(size_t n_per_kind) {
 static bool take(struct memory_limits *limits, const struct limit_policy *policy, struct str key,
                  int64_t now_ns) {
     const struct limit_charge charge = {policy, key, 1};
-    struct bucket_state state;
+    struct limit_state state;
     return memory_limits_pass(limits, &charge, 1, now_ns, true, &state);
 }
 
 static int64_t remaining(struct memory_limits *limits, const struct limit_policy *policy,
                          struct str key, int64_t now_ns) {
     const struct limit_charge charge = {policy, key, 0};
-    struct bucket_state state;
+    struct limit_state state;
     EXPECT(memory_limits_pass(limits, &charge, 1, now_ns, false, &state));
     return state.remaining;
 }
@@ -128,7 +128,7 @@ START_TEST(a_bucket_named_twice_in_a_call_is_charged_twice_or_not_at_all) {
     struct memory_limits *limits = limits_of(1000);
     struct limit_policy policy = policy_of("p", LIMIT_KEY_SUBJECT, 5);
     const struct limit_charge twice[] = {{&policy, STR("ann"), 1}, {&policy, STR("ann"), 1}};
-    struct bucket_state states[2];
+    struct limit_state states[2];
     ck_assert(memory_limits_pass(limits, twice, 2, START_NS, true, states));
     ck_assert_int_eq(states[1].remaining, 3);
     ck_assert(memory_limits_pass(limits, twice, 2, START_NS, true, states));
@@ -156,7 +156,7 @@ START_TEST(a_pass_that_does_not_count_changes_nothing) {
     struct memory_limits *limits = limits_of(100);
     struct limit_policy policy = policy_of("p", LIMIT_KEY_SUBJECT, 1);
     const struct limit_charge charge = {&policy, STR("ann"), 1};
-    struct bucket_state state;
+    struct limit_state state;
     for (int i = 0; i < 3; i++)
         ck_assert(memory_limits_pass(limits, &charge, 1, START_NS, false, &state));
     ck_assert(take(limits, &policy, STR("ann"), START_NS));
@@ -174,7 +174,7 @@ START_TEST(looks_and_refusals_leave_nothing_behind) {
     for (int i = 0; i < 5000; i++) {
         const struct limit_charge charges[] = {{&policy, number(&text, i), 1},
                                                {&closed, STR_NONE, 1}};
-        struct bucket_state states[2];
+        struct limit_state states[2];
         EXPECT(remaining(limits, &policy, charges[0].key, START_NS) == 1);
         EXPECT(!memory_limits_pass(limits, charges, 2, START_NS, true, states));
     }
@@ -267,7 +267,7 @@ START_TEST(without_room_even_for_a_shared_bucket_a_call_is_refused) {
         snprintf(ids[i], sizeof(ids[i]), "p%d", i);
         struct limit_policy policy = policy_of(ids[i], LIMIT_KEY_SUBJECT, 5);
         const struct limit_charge charge = {&policy, STR("ann"), 1};
-        struct bucket_state state;
+        struct limit_state state;
         bool allowed = memory_limits_pass(limits, &charge, 1, START_NS, true, &state);
         ck_assert(state.allowed == allowed);
         ck_assert(allowed == (state.wait_ns == 0));
@@ -343,7 +343,7 @@ static void *crowd_run(void *arg) {
             charges[0] = charges[1];
             charges[1] = swap;
         }
-        struct bucket_state states[2];
+        struct limit_state states[2];
         crowd->n_allowed +=
             memory_limits_pass(crowd->limits, charges, 2, START_NS - i % 7, true, states);
     }
