@@ -10,7 +10,11 @@ struct metrics;
 
 struct metrics *metrics_new(const struct settings *settings,
                             size_t n_workers) MUST_USE; /* NULL when memory is out */
-void metrics_free(struct metrics *metrics);             /* takes NULL */
+/* The same counters as newer settings number them: whatever bears the name that it had counts on where it stood, and what is gone
+ * stays to be read. `before` is the newest so far; by one thread. NULL when memory is out. */
+struct metrics *metrics_next(struct metrics *before, const struct settings *settings) MUST_USE;
+struct metrics *metrics_ref(struct metrics *metrics); /* references are atomic */
+void metrics_unref(struct metrics *metrics);          /* takes NULL */
 
 /* One finished exchange. */
 struct metrics_request {

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Columns of one counters table, laid out when the settings are known:
+/* A view of the counters as one reading of the settings numbers them. What is counted is not the view's: it stands in rows that
+ * are found again by their labels (ledger), and in tables that no settings change.
  *
- *     requests[route][class]  problems[]  tokens[issuer][verdict]  limits[policy][passed|refused]  histograms  sums  gauges
+ *     settings: route 0, 1, 2 ──► view: row of 0, 1, 2 ──► ledger: route="/a" [left 1xx .. 5xx], route="/b" ..., "/gone" ...
+ *     newer settings: route 0 ──► view: row of 0 ────────────────────────────────────────────┘
  */
 #include "gateway/metrics.h"
 
-#include "base/counters.h"
+#include "base/cleanup.h"
+#include "ledger.h"
 #include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define N_CLASSES 6 /* 0: the client left; 1..5 */
@@ -17,48 +22,136 @@ static const double bounds_s[N_BOUNDS] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.0
 
 enum sum { SUM_BYTES_IN, SUM_BYTES_OUT, SUM_CACHE_HITS, SUM_CACHE_MISSES, SUM_COUNT };
 
-struct metrics {
-    const struct settings *settings;
-    struct counters *counters;
-    size_t requests, problems, tokens, limits, durations, upstreams, sums,
-        gauges;            /* first columns */
-    int64_t *gauge_values; /* [worker][gauge]: what each worker last set; only that worker's */
+/* Columns of the table that knows no settings. */
+enum {
+    PROBLEMS = 0,
+    DURATIONS = PROBLEMS + PROBLEM_COUNT,
+    UPSTREAMS = DURATIONS + N_BOUNDS + 2, /* bounds, +Inf, and the sum */
+    SUMS = UPSTREAMS + N_BOUNDS + 2,
+    GAUGES = SUMS + SUM_COUNT,
+    N_FIXED = GAUGES + GAUGE_COUNT,
 };
 
-static size_t take(size_t *columns, size_t n) {
-    size_t first = *columns;
-    *columns += n;
-    return first;
+/* One family: the rows in the settings' order, and all there ever were. */
+struct rows {
+    struct row **at;
+    size_t n;
+    struct row **all;
+    size_t n_all;
+};
+
+struct metrics {
+    _Atomic unsigned references;
+    struct ledger *ledger;
+    struct rows rows[LEDGER_FAMILY_COUNT];
+};
+
+/* ---- life ---- */
+
+static void rows_fini(struct rows *rows) {
+    free(rows->at);
+    free(rows->all);
 }
 
-struct metrics *metrics_new(const struct settings *settings, size_t n_workers) {
+void metrics_unref(struct metrics *m) {
+    if (!m || atomic_fetch_sub_explicit(&m->references, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t f = 0; f < LEDGER_FAMILY_COUNT; f++)
+        rows_fini(&m->rows[f]);
+    ledger_unref(m->ledger);
+    free(m);
+}
+
+struct metrics *metrics_ref(struct metrics *m) {
+    atomic_fetch_add_explicit(&m->references, 1, memory_order_relaxed);
+    return m;
+}
+
+/* Label values are the operator's own words; JSON's escapes are a superset of the exposition format's for what can stand in them. */
+static int put_label(struct buffer *out, const char *name, struct str value) {
+    TRY(buffer_printf(out, "%s=", name));
+    return put_json_string(out, value);
+}
+
+static int put_route(const struct settings *s, size_t i, struct buffer *out) {
+    return put_label(out, "route", i < s->n_routes ? s->routes[i].label : STR("none"));
+}
+
+static int put_issuer(const struct settings *s, size_t i, struct buffer *out) {
+    return put_label(out, "issuer", s->tokens.issuers[i].name);
+}
+
+static int put_policy(const struct settings *s, size_t i, struct buffer *out) {
+    TRY(put_label(out, "policy", s->policies[i]->id));
+    return buffer_printf(out, ",mode=\"%s\"", s->policies[i]->is_shadow ? "shadow" : "enforce");
+}
+
+static int look_up(struct metrics *m, enum ledger_family family, size_t n,
+                   int (*put)(const struct settings *, size_t, struct buffer *),
+                   const struct settings *settings) {
+    CLEANUP(buffer_release) struct buffer labels = {0};
+    struct rows *rows = &m->rows[family];
+    rows->at = calloc(n + 1, sizeof(struct row *));
+    if (!rows->at)
+        return -ENOMEM;
+    for (rows->n = 0; rows->n < n; rows->n++) {
+        buffer_clear(&labels);
+        TRY(put(settings, rows->n, &labels));
+        rows->at[rows->n] = ledger_row(m->ledger, family, buffer_bytes(&labels));
+        if (!rows->at[rows->n])
+            return -ENOMEM;
+    }
+    const struct family *all = &m->ledger->families[family];
+    rows->all = calloc(all->n + 1, sizeof(struct row *));
+    if (!rows->all)
+        return -ENOMEM;
+    for (rows->n_all = 0; rows->n_all < all->n; rows->n_all++)
+        rows->all[rows->n_all] = all->rows[rows->n_all];
+    return 0;
+}
+
+/* Takes the ledger's reference. */
+static struct metrics *view(struct ledger *ledger, const struct settings *s) {
     struct metrics *m = calloc(1, sizeof(*m));
-    size_t columns = 0;
-    if (!m)
+    if (!m) {
+        ledger_unref(ledger);
         return NULL;
-    m->settings = settings;
-    m->requests = take(&columns, (settings->n_routes + 1) * N_CLASSES);
-    m->problems = take(&columns, PROBLEM_COUNT);
-    m->tokens = take(&columns, settings->tokens.n_issuers * TOKEN_VERDICT_COUNT);
-    m->limits = take(&columns, settings->n_policies * 2);
-    m->durations = take(&columns, N_BOUNDS + 2); /* and +Inf, and the sum */
-    m->upstreams = take(&columns, N_BOUNDS + 2);
-    m->sums = take(&columns, SUM_COUNT);
-    m->gauges = take(&columns, GAUGE_COUNT);
-    m->counters = counters_new(n_workers, columns);
-    m->gauge_values = calloc(n_workers * GAUGE_COUNT, sizeof(int64_t));
-    if (m->counters && m->gauge_values)
+    }
+    atomic_init(&m->references, 1);
+    m->ledger = ledger;
+    if (look_up(m, LEDGER_ROUTES, s->n_routes + 1, put_route, s) == 0 &&
+        look_up(m, LEDGER_ISSUERS, s->tokens.n_issuers, put_issuer, s) == 0 &&
+        look_up(m, LEDGER_POLICIES, s->n_policies, put_policy, s) == 0)
         return m;
-    metrics_free(m);
+    metrics_unref(m);
     return NULL;
 }
 
-void metrics_free(struct metrics *m) {
-    if (!m)
-        return;
-    counters_free(m->counters);
-    free(m->gauge_values);
-    free(m);
+struct metrics *metrics_new(const struct settings *settings, size_t n_workers) {
+    struct ledger *ledger =
+        ledger_new(&(struct ledger_shape){.n_workers = n_workers,
+                                          .n_fixed = N_FIXED,
+                                          .n_gauges = GAUGE_COUNT,
+                                          .n_columns = {[LEDGER_ROUTES] = N_CLASSES,
+                                                        [LEDGER_ISSUERS] = TOKEN_VERDICT_COUNT,
+                                                        [LEDGER_POLICIES] = 2}});
+    return ledger ? view(ledger, settings) : NULL;
+}
+
+struct metrics *metrics_next(struct metrics *before, const struct settings *settings) {
+    return view(ledger_ref(before->ledger), settings);
+}
+
+/* ---- counting ---- */
+
+static void add(struct metrics *m, size_t worker, size_t column, int64_t amount) {
+    counters_add(m->ledger->fixed, worker, column, amount);
+}
+
+static void add_to_row(struct metrics *m, enum ledger_family family, size_t index, size_t worker,
+                       size_t column) {
+    assert(index < m->rows[family].n);
+    counters_add(m->rows[family].at[index]->counters, worker, column, 1);
 }
 
 static void observe(struct metrics *m, size_t worker, size_t histogram, int64_t ns) {
@@ -66,39 +159,37 @@ static void observe(struct metrics *m, size_t worker, size_t histogram, int64_t 
     size_t i = 0;
     while (i < N_BOUNDS && s > bounds_s[i])
         i++;
-    counters_add(m->counters, worker, histogram + i, 1);
-    counters_add(m->counters, worker, histogram + N_BOUNDS + 1, ns);
+    add(m, worker, histogram + i, 1);
+    add(m, worker, histogram + N_BOUNDS + 1, ns);
 }
 
 void metrics_count_request(struct metrics *m, size_t worker, const struct metrics_request *r) {
-    size_t route = r->route == SIZE_MAX ? m->settings->n_routes : r->route;
+    size_t none = m->rows[LEDGER_ROUTES].n - 1;
     size_t class = r->status >= 100 && r->status < 600 ? (size_t)r->status / 100 : 0;
-    counters_add(m->counters, worker, m->requests + route * N_CLASSES + class, 1);
+    add_to_row(m, LEDGER_ROUTES, r->route == SIZE_MAX ? none : r->route, worker, class);
     if (r->problem != PROBLEM_NONE)
-        counters_add(m->counters, worker, m->problems + r->problem, 1);
-    counters_add(m->counters, worker, m->sums + SUM_BYTES_IN, (int64_t)r->bytes_in);
-    counters_add(m->counters, worker, m->sums + SUM_BYTES_OUT, (int64_t)r->bytes_out);
-    observe(m, worker, m->durations, r->duration_ns);
+        add(m, worker, PROBLEMS + r->problem, 1);
+    add(m, worker, SUMS + SUM_BYTES_IN, (int64_t)r->bytes_in);
+    add(m, worker, SUMS + SUM_BYTES_OUT, (int64_t)r->bytes_out);
+    observe(m, worker, DURATIONS, r->duration_ns);
     if (r->upstream_ns >= 0)
-        observe(m, worker, m->upstreams, r->upstream_ns);
+        observe(m, worker, UPSTREAMS, r->upstream_ns);
 }
 
 void metrics_count_token(struct metrics *m, size_t worker, size_t issuer,
                          enum token_verdict verdict, bool cache_hit) {
-    assert(issuer < m->settings->tokens.n_issuers);
-    counters_add(m->counters, worker, m->tokens + issuer * TOKEN_VERDICT_COUNT + verdict, 1);
-    counters_add(m->counters, worker, m->sums + (cache_hit ? SUM_CACHE_HITS : SUM_CACHE_MISSES), 1);
+    add_to_row(m, LEDGER_ISSUERS, issuer, worker, verdict);
+    add(m, worker, SUMS + (cache_hit ? SUM_CACHE_HITS : SUM_CACHE_MISSES), 1);
 }
 
 void metrics_count_limit(struct metrics *m, size_t worker, const struct limit_policy *policy,
                          bool refused) {
-    assert(policy->index < m->settings->n_policies);
-    counters_add(m->counters, worker, m->limits + policy->index * 2 + refused, 1);
+    add_to_row(m, LEDGER_POLICIES, policy->index, worker, refused);
 }
 
 void metrics_set(struct metrics *m, size_t worker, enum metrics_gauge gauge, int64_t value) {
-    int64_t *last = &m->gauge_values[worker * GAUGE_COUNT + gauge];
-    counters_add(m->counters, worker, m->gauges + gauge, value - *last);
+    int64_t *last = &m->ledger->gauges[worker * GAUGE_COUNT + gauge];
+    add(m, worker, GAUGES + gauge, value - *last);
     *last = value;
 }
 
@@ -108,26 +199,25 @@ static int put_head(struct buffer *out, const char *name, const char *type, cons
     return buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* Label values are the operator's own words; JSON's escapes are a superset of the exposition format's for what can stand in them. */
-static int put_label(struct buffer *out, const char *name, struct str value) {
-    TRY(buffer_printf(out, "%s=", name));
-    return put_json_string(out, value);
+static int64_t sum(const struct metrics *m, size_t column) {
+    return counters_sum(m->ledger->fixed, column);
+}
+
+static int put_row(struct buffer *out, const char *name, const struct row *row, size_t column,
+                   const char *label, const char *value) {
+    return buffer_printf(out, "%s{%s,%s=\"%s\"} %lld\n", name, row->labels, label, value,
+                         (long long)counters_sum(row->counters, column));
 }
 
 static int put_requests(const struct metrics *m, struct buffer *out) {
     static const char *const classes[N_CLASSES] = {"left", "1xx", "2xx", "3xx", "4xx", "5xx"};
+    const struct rows *rows = &m->rows[LEDGER_ROUTES];
     TRY(put_head(out, "jotgate_requests_total", "counter",
                  "Requests by route and status class; left: the client left first."));
-    for (size_t r = 0; r <= m->settings->n_routes; r++)
-        for (size_t c = 0; c < N_CLASSES; c++) {
-            int64_t n = counters_sum(m->counters, m->requests + r * N_CLASSES + c);
-            if (n == 0)
-                continue;
-            TRY(buffer_append(out, STR("jotgate_requests_total{")));
-            TRY(put_label(out, "route",
-                          r < m->settings->n_routes ? m->settings->routes[r].label : STR("none")));
-            TRY(buffer_printf(out, ",class=\"%s\"} %lld\n", classes[c], (long long)n));
-        }
+    for (size_t r = 0; r < rows->n_all; r++)
+        for (size_t c = 0; c < N_CLASSES; c++)
+            if (counters_sum(rows->all[r]->counters, c) > 0)
+                TRY(put_row(out, "jotgate_requests_total", rows->all[r], c, "class", classes[c]));
     return 0;
 }
 
@@ -136,46 +226,36 @@ static int put_problems(const struct metrics *m, struct buffer *out) {
                  "Answers of the gateway's own, by verdict."));
     for (size_t p = PROBLEM_NONE + 1; p < PROBLEM_COUNT; p++)
         TRY(buffer_printf(out, "jotgate_refusals_total{verdict=\"%s\"} %lld\n",
-                          problem_row((enum problem)p)->name,
-                          (long long)counters_sum(m->counters, m->problems + p)));
+                          problem_row((enum problem)p)->name, (long long)sum(m, PROBLEMS + p)));
     return 0;
 }
 
 static int put_tokens(const struct metrics *m, struct buffer *out) {
+    const struct rows *rows = &m->rows[LEDGER_ISSUERS];
     TRY(put_head(out, "jotgate_tokens_total", "counter",
                  "Tokens looked at, by issuer and verdict."));
-    for (size_t i = 0; i < m->settings->tokens.n_issuers; i++)
-        for (size_t v = 0; v < TOKEN_VERDICT_COUNT; v++) {
-            int64_t n = counters_sum(m->counters, m->tokens + i * TOKEN_VERDICT_COUNT + v);
-            if (n == 0)
-                continue;
-            TRY(buffer_append(out, STR("jotgate_tokens_total{")));
-            TRY(put_label(out, "issuer", m->settings->tokens.issuers[i].name));
-            TRY(buffer_printf(out, ",verdict=\"%s\"} %lld\n",
-                              token_verdict_name((enum token_verdict)v), (long long)n));
-        }
+    for (size_t i = 0; i < rows->n_all; i++)
+        for (size_t v = 0; v < TOKEN_VERDICT_COUNT; v++)
+            if (counters_sum(rows->all[i]->counters, v) > 0)
+                TRY(put_row(out, "jotgate_tokens_total", rows->all[i], v, "verdict",
+                            token_verdict_name((enum token_verdict)v)));
     TRY(put_head(out, "jotgate_token_cache_total", "counter",
                  "Tokens answered by the verified-token cache, or not."));
     return buffer_printf(out,
                          "jotgate_token_cache_total{result=\"hit\"} "
                          "%lld\njotgate_token_cache_total{result=\"miss\"} %lld\n",
-                         (long long)counters_sum(m->counters, m->sums + SUM_CACHE_HITS),
-                         (long long)counters_sum(m->counters, m->sums + SUM_CACHE_MISSES));
+                         (long long)sum(m, SUMS + SUM_CACHE_HITS),
+                         (long long)sum(m, SUMS + SUM_CACHE_MISSES));
 }
 
 static int put_limits(const struct metrics *m, struct buffer *out) {
     static const char *const results[2] = {"passed", "refused"};
+    const struct rows *rows = &m->rows[LEDGER_POLICIES];
     TRY(put_head(out, "jotgate_limits_total", "counter",
                  "Policies met, by what they said; shadow policies refuse nobody."));
-    for (size_t p = 0; p < m->settings->n_policies; p++)
-        for (size_t refused = 0; refused < 2; refused++) {
-            const struct limit_policy *policy = m->settings->policies[p];
-            TRY(buffer_append(out, STR("jotgate_limits_total{")));
-            TRY(put_label(out, "policy", policy->id));
-            TRY(buffer_printf(out, ",mode=\"%s\",result=\"%s\"} %lld\n",
-                              policy->is_shadow ? "shadow" : "enforce", results[refused],
-                              (long long)counters_sum(m->counters, m->limits + p * 2 + refused)));
-        }
+    for (size_t p = 0; p < rows->n_all; p++)
+        for (size_t r = 0; r < 2; r++)
+            TRY(put_row(out, "jotgate_limits_total", rows->all[p], r, "result", results[r]));
     return 0;
 }
 
@@ -184,14 +264,13 @@ static int put_histogram(const struct metrics *m, struct buffer *out, size_t fir
     int64_t below = 0;
     TRY(put_head(out, name, "histogram", help));
     for (size_t i = 0; i < N_BOUNDS; i++) {
-        below += counters_sum(m->counters, first + i);
+        below += sum(m, first + i);
         TRY(buffer_printf(out, "%s_bucket{le=\"%g\"} %lld\n", name, bounds_s[i], (long long)below));
     }
-    below += counters_sum(m->counters, first + N_BOUNDS);
-    return buffer_printf(out, "%s_bucket{le=\"+Inf\"} %lld\n%s_sum %.6f\n%s_count %lld\n", name,
-                         (long long)below, name,
-                         (double)counters_sum(m->counters, first + N_BOUNDS + 1) / (double)NS_PER_S,
-                         name, (long long)below);
+    below += sum(m, first + N_BOUNDS);
+    return buffer_printf(
+        out, "%s_bucket{le=\"+Inf\"} %lld\n%s_sum %.6f\n%s_count %lld\n", name, (long long)below,
+        name, (double)sum(m, first + N_BOUNDS + 1) / (double)NS_PER_S, name, (long long)below);
 }
 
 static int put_gauges(const struct metrics *m, struct buffer *out) {
@@ -210,8 +289,7 @@ static int put_gauges(const struct metrics *m, struct buffer *out) {
     /* clang-format on */
     for (size_t g = 0; g < GAUGE_COUNT; g++) {
         TRY(put_head(out, rows[g].name, rows[g].type, rows[g].help));
-        TRY(buffer_printf(out, "%s %lld\n", rows[g].name,
-                          (long long)counters_sum(m->counters, m->gauges + g)));
+        TRY(buffer_printf(out, "%s %lld\n", rows[g].name, (long long)sum(m, GAUGES + g)));
     }
     return 0;
 }
@@ -221,15 +299,15 @@ int metrics_render(const struct metrics *m, struct buffer *out) {
     TRY(put_problems(m, out));
     TRY(put_tokens(m, out));
     TRY(put_limits(m, out));
-    TRY(put_histogram(m, out, m->durations, "jotgate_request_seconds",
+    TRY(put_histogram(m, out, DURATIONS, "jotgate_request_seconds",
                       "From a request's head to its end."));
-    TRY(put_histogram(m, out, m->upstreams, "jotgate_upstream_seconds",
+    TRY(put_histogram(m, out, UPSTREAMS, "jotgate_upstream_seconds",
                       "From handing over to the upstream's head."));
     TRY(put_head(out, "jotgate_body_bytes_total", "counter", "Bytes of bodies relayed."));
     TRY(buffer_printf(out,
                       "jotgate_body_bytes_total{direction=\"in\"} "
                       "%lld\njotgate_body_bytes_total{direction=\"out\"} %lld\n",
-                      (long long)counters_sum(m->counters, m->sums + SUM_BYTES_IN),
-                      (long long)counters_sum(m->counters, m->sums + SUM_BYTES_OUT)));
+                      (long long)sum(m, SUMS + SUM_BYTES_IN),
+                      (long long)sum(m, SUMS + SUM_BYTES_OUT)));
     return put_gauges(m, out);
 }

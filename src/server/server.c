@@ -318,7 +318,7 @@ void server_free(struct server *server) {
         worker_free(server->workers[i]);
     key_source_free(server->keys);
     free(server->origins);
-    metrics_free(server->metrics);
+    metrics_unref(server->metrics);
     memory_limits_free(server->limits);
     resolver_free(server->resolver);
     settings_unref(server->settings);

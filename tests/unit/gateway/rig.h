@@ -161,7 +161,7 @@ static inline void message_release(struct message *m) {
 static inline void stage_close(struct stage *s) {
     gateway_free(s->gateway);
     key_source_free(s->keys);
-    metrics_free(s->metrics);
+    metrics_unref(s->metrics);
     memory_limits_free(s->limits);
     rig_settle(s->loop);
     resolver_free(s->resolver);

@@ -68,7 +68,7 @@ static void begin(const char *yaml, const char *route) {
 static void end(void) {
     claims_unref(x.caller.claims);
     arena_fini(&x.arena);
-    metrics_free(metrics);
+    metrics_unref(metrics);
     memory_limits_free(limits);
     loop_free(loop);
     settings_unref(settings);

@@ -12,18 +12,24 @@ static void report(void *arg, const char *line) {
     ck_abort_msg("settings: %s", line);
 }
 
+static struct settings *settings_of(const char *yaml) {
+    struct settings *made = NULL;
+    ck_assert_int_eq(settings_parse(&made, str_of(yaml), "test", report, NULL), 0);
+    return made;
+}
+
 static void begin(void) {
     static const char yaml[] =
         "supabase: { url: \"http://127.0.0.1:1\" }\nbuiltin: none\n"
         "limits: { a: { key: ip, rate: 1/hour }, b: { key: ip, rate: 1/hour, shadow: true } }\n"
         "routes: [ { path: /one, access: open }, { path: '/t\"wo', access: open } ]\n";
-    ck_assert_int_eq(settings_parse(&settings, STR(yaml), "test", report, NULL), 0);
+    settings = settings_of(yaml);
     metrics = metrics_new(settings, 2);
     ck_assert_ptr_nonnull(metrics);
 }
 
 static void end(void) {
-    metrics_free(metrics);
+    metrics_unref(metrics);
     settings_unref(settings);
 }
 
@@ -143,11 +149,89 @@ START_TEST(every_family_is_described_once) {
 }
 END_TEST
 
-START_TEST(nothing_is_freed_without_complaint) { metrics_free(NULL); }
+/* Newer settings: /two is gone, /new comes first, and the policy a is counted in shadow now. */
+static struct metrics *renumber(void) {
+    struct settings *newer =
+        settings_of("supabase: { url: \"http://127.0.0.1:1\" }\nbuiltin: none\n"
+                    "limits: { a: { key: ip, rate: 1/hour, shadow: true } }\n"
+                    "routes: [ { path: /new, access: open }, { path: /one, access: open } ]\n");
+    struct metrics *next = metrics_next(metrics, newer);
+    ck_assert_ptr_nonnull(next);
+    settings_unref(newer);
+    return next;
+}
+
+START_TEST(newer_settings_count_on_where_a_name_stood) {
+    begin();
+    count_request(0, 0, 200, PROBLEM_NONE, 1);
+    count_request(0, 1, 500, PROBLEM_NONE, 1);
+    metrics_count_token(metrics, 0, 0, TOKEN_EXPIRED, false);
+    metrics_set(metrics, 1, GAUGE_CONNECTIONS, 7);
+    struct metrics *next = renumber(), *before = metrics;
+    metrics = next;
+    count_request(1, 1, 200, PROBLEM_NONE, 1);
+    count_request(1, 0, 404, PROBLEM_NO_ROUTE, 1);
+    count_request(1, SIZE_MAX, 404, PROBLEM_NO_ROUTE, 1);
+    metrics_count_token(metrics, 1, 0, TOKEN_EXPIRED, false);
+    metrics_set(metrics, 1, GAUGE_CONNECTIONS, 5);
+    ASSERT_SHOWS("jotgate_requests_total{route=\"/one\",class=\"2xx\"} 2");
+    ASSERT_SHOWS("jotgate_requests_total{route=\"/new\",class=\"4xx\"} 1");
+    ASSERT_SHOWS("jotgate_requests_total{route=\"none\",class=\"4xx\"} 1");
+    ASSERT_SHOWS("jotgate_requests_total{route=\"/t\\\"wo\",class=\"5xx\"} 1");
+    ASSERT_SHOWS("jotgate_tokens_total{issuer=\"supabase\",verdict=\"expired\"} 2");
+    ASSERT_SHOWS("jotgate_request_seconds_count 5");
+    ASSERT_SHOWS("jotgate_connections 5");
+    metrics_unref(before);
+    end();
+}
+END_TEST
+
+START_TEST(a_policy_that_changes_its_mode_is_another_row) {
+    begin();
+    metrics_count_limit(metrics, 0, &settings->limits[1].policy, true);
+    struct metrics *next = renumber();
+    metrics_unref(metrics);
+    metrics = next;
+    ASSERT_SHOWS("jotgate_limits_total{policy=\"a\",mode=\"enforce\",result=\"refused\"} 1");
+    ASSERT_SHOWS("jotgate_limits_total{policy=\"a\",mode=\"shadow\",result=\"refused\"} 0");
+    end();
+}
+END_TEST
+
+START_TEST(who_still_holds_the_older_view_counts_into_the_same_rows) {
+    begin();
+    struct metrics *next = renumber(), *before = metrics;
+    count_request(0, 0, 200, PROBLEM_NONE, 1); /* under the older one, where /one is the first */
+    metrics = next;
+    ASSERT_SHOWS("jotgate_requests_total{route=\"/one\",class=\"2xx\"} 1");
+    metrics_unref(before);
+    end();
+}
+END_TEST
+
+START_TEST(two_routes_of_one_path_are_one_row) {
+    begin();
+    metrics_unref(metrics);
+    settings_unref(settings);
+    settings = settings_of("supabase: { url: \"http://127.0.0.1:1\" }\nbuiltin: none\nroutes:\n"
+                           "- { path: /a, methods: [GET], access: open }\n"
+                           "- { path: /a, methods: [POST], access: open }\n");
+    metrics = metrics_new(settings, 2);
+    count_request(0, 0, 200, PROBLEM_NONE, 1);
+    count_request(0, 1, 200, PROBLEM_NONE, 1);
+    ASSERT_SHOWS("jotgate_requests_total{route=\"/a\",class=\"2xx\"} 2");
+    end();
+}
+END_TEST
+
+START_TEST(nothing_is_freed_without_complaint) { metrics_unref(NULL); }
 END_TEST
 
 SUITE_MAIN("gateway/metrics", requests_are_told_apart_by_route_and_class,
            every_verdict_has_a_row_from_the_start, a_histogram_counts_what_is_below_each_bound,
            limits_are_counted_by_policy_and_mode,
            a_gauge_stands_at_the_sum_of_what_the_workers_said_last, every_family_is_described_once,
-           nothing_is_freed_without_complaint)
+           newer_settings_count_on_where_a_name_stood,
+           a_policy_that_changes_its_mode_is_another_row,
+           who_still_holds_the_older_view_counts_into_the_same_rows,
+           two_routes_of_one_path_are_one_row, nothing_is_freed_without_complaint)

@@ -37,7 +37,7 @@ static void begin(bool has_secret) {
 static void end(void) {
     buffer_release(&answer.body);
     key_source_free(admin.keys);
-    metrics_free(admin.metrics);
+    metrics_unref(admin.metrics);
     memory_limits_free(admin.limits);
     settings_unref(settings);
     place_close(&place);

@@ -39,7 +39,7 @@ static void end(void) {
     key_source_stop(parts.keys);
     worker_free(worker);
     key_source_free(parts.keys);
-    metrics_free(parts.metrics);
+    metrics_unref(parts.metrics);
     memory_limits_free(parts.limits);
     resolver_free(parts.resolver);
     settings_unref(settings);
