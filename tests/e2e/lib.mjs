@@ -63,13 +63,13 @@ async function ended(child, ms = DEADLINE_MS) {
   clearTimeout(timer)
 }
 
-/** A child process that is gone when the test is. */
-function start(t, command, args, options = {}) {
+/** A child process that is gone when the test is; `signal` asks it to go. */
+export function start(t, command, args, options = {}, signal = 'SIGTERM') {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options })
   child.said = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (child.said = (child.said + data).slice(-20_000)))
   t.after(async () => {
-    child.kill('SIGTERM')
+    child.kill(signal)
     await ended(child)
   })
   return child
