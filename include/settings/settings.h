@@ -3,6 +3,7 @@
 #include "auth/access.h"
 #include "limit/policy.h"
 #include "route/route_table.h"
+#include "settings/redis_url.h"
 
 /* What the operator wants, read once, immutable and reference-counted (atomic). Everything in it lives in its own memory and dies with
  * the last reference. Names, defaults and units are interface.md's; config/jotgate.yaml documents each. */
@@ -108,6 +109,18 @@ struct http_limits {
         max_connections_per_ip; /* of the process; divided among the workers */
 };
 
+enum redis_mode { REDIS_LEASED, REDIS_EXACT };
+enum redis_on_failure { REDIS_SHARE, REDIS_OPEN, REDIS_CLOSED };
+struct redis_settings {
+    struct str url; /* empty: none */
+    struct redis_target target;
+    struct str prefix; /* of every key */
+    int mode;          /* enum redis_mode */
+    int on_failure;    /* enum redis_on_failure */
+    int64_t timeout_ns;
+    size_t expected_machines;
+};
+
 struct settings {
     struct str file;          /* "" when from the environment alone */
     struct str listen, admin; /* "[::]:8080", "127.0.0.1:9091"; admin may be empty: none */
@@ -141,6 +154,7 @@ struct settings {
         policies; /* every policy of plans, limits and the refresh limit; policies[i]->index == i */
     size_t n_policies;
 
+    struct redis_settings redis;
     struct trust trust;
     struct str admin_token;         /* JOTGATE_ADMIN_TOKEN; empty: no writes */
     const struct str *cors_origins; /* exact; "*" alone: all */

@@ -240,6 +240,7 @@ static const struct entry sections[] = {
     {"tokens",        read_tokens,        0,                 ""},
     {"limits_mode",   read_limits_mode,   AT(limits_mode),   "${LIMITS:-enforce}"},
     {"limit_buckets", read_count,         AT(limit_buckets), "1048576"},
+    {"redis",         read_redis,         AT(redis),         ""},
     {"trust",         read_trust_section, AT(trust),         ""},
     {"cors",          read_cors,          0,                 ""},
     {"issuers",       read_later,         0,                 NULL},
@@ -273,21 +274,11 @@ static bool read_environment(struct reader *r, struct settings *s) {
     struct branch token = {.key = STR("JOTGATE_ADMIN_TOKEN"),
                            .text = STR("${JOTGATE_ADMIN_TOKEN:-}"),
                            .is_default = true};
-    struct branch redis = {
-        .key = STR("REDIS_URL"), .text = STR("${REDIS_URL:-}"), .is_default = true};
-    struct str redis_url;
-    if (!refuse_empty(r) || !read_secret(r, &token, &s->admin_token) ||
-        !read_scalar(r, &redis, &redis_url, NULL))
+    if (!refuse_empty(r) || !read_secret(r, &token, &s->admin_token))
         return false;
     if (s->admin_token.n > 0 && s->admin_token.n < ADMIN_TOKEN_LEAST) {
         reader_error(r, &token, "is %zu bytes long; expected at least %d", s->admin_token.n,
                      ADMIN_TOKEN_LEAST);
-        return false;
-    }
-    if (redis_url.n > 0) {
-        reader_error(
-            r, &redis,
-            "limits in Redis are not built yet; unset it and the limits are kept in memory");
         return false;
     }
     return true;

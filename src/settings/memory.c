@@ -34,6 +34,8 @@ void settings_unref(struct settings *settings) {
     wipe(settings->project.secret);
     wipe(settings->project.service_role);
     wipe(settings->admin_token);
+    wipe(settings->redis.url);
+    wipe(settings->redis.target.password);
     for (size_t i = 0; settings->sources && i < settings->tokens.n_issuers; i++)
         wipe(settings->sources[i].hs256_secret);
     arena_fini(&memory->arena);

@@ -285,6 +285,24 @@ static int print_limits(const struct settings *s, struct buffer *out) {
     return print_limit(s, &s->refresh_limit, out);
 }
 
+static int print_redis(const struct settings *s, struct buffer *out) {
+    static const char *const modes[] = {"leased", "exact"};
+    static const char *const choices[] = {"share", "open", "closed"};
+    const struct redis_settings *redis = &s->redis;
+    TRY(buffer_append(out, STR("redis:\n  url: ")));
+    TRY(put_login_url(out, redis->url));
+    if (redis->target.ca_file.n > 0) {
+        TRY(buffer_append(out, STR("\n  ca_file: ")));
+        TRY(put_text(out, redis->target.ca_file));
+    }
+    TRY(buffer_append(out, STR("\n  prefix: ")));
+    TRY(put_text(out, redis->prefix));
+    TRY(buffer_printf(out, "\n  mode: %s\n  on_failure: %s\n  timeout: ", modes[redis->mode],
+                      choices[redis->on_failure]));
+    TRY(put_duration(out, redis->timeout_ns));
+    return buffer_printf(out, "\n  expected_machines: %zu\n", redis->expected_machines);
+}
+
 static int print_trust(const struct settings *s, struct buffer *out) {
     const struct trust *trust = &s->trust;
     TRY(buffer_append(out, STR("trust: { client_ip: ")));
@@ -317,7 +335,7 @@ static int print_cors(const struct settings *s, struct buffer *out) {
 int settings_print(const struct settings *s, struct buffer *out) {
     static int (*const sections[])(const struct settings *, struct buffer *) = {
         print_choices, print_plain, print_access, print_issuers, print_plans,
-        print_limits,  print_trust, print_cors,   print_routes,
+        print_limits,  print_redis, print_trust,  print_cors,    print_routes,
     };
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
         TRY(sections[i](s, out));

@@ -34,6 +34,27 @@ int put_url(struct buffer *out, struct str url) {
     return failure;
 }
 
+/* SCHEME://USER:PASSWORD@REST; no '/' can be in the login. */
+int put_login_url(struct buffer *out, struct str url) {
+    struct buffer shown = {0};
+    size_t start = str_index(url, '/') + 2, at = start;
+    while (at < url.n && url.at[at] != '/')
+        at++;
+    while (at > start && at <= url.n && url.at[at - 1] != '@')
+        at--;
+    if (at <= start || at > url.n)
+        return put_text(out, url);
+    int failure = buffer_append(&shown, str_first(url, start));
+    if (failure == 0)
+        failure = buffer_append(&shown, STR("***:***@"));
+    if (failure == 0)
+        failure = buffer_append(&shown, str_skip(url, at));
+    if (failure == 0)
+        failure = put_text(out, buffer_bytes(&shown));
+    buffer_release(&shown);
+    return failure;
+}
+
 struct unit_name {
     const char *name;
     uint64_t factor;

@@ -3,9 +3,11 @@
 #include "settings/settings.h"
 
 /* Values as the file would say them: what settings_print is made of. */
-int put_text(struct buffer *out, struct str s) MUST_USE;   /* quoted where it must be */
-int put_secret(struct buffer *out) MUST_USE;               /* "***", whatever its length */
-int put_url(struct buffer *out, struct str url) MUST_USE;  /* its query masked */
+int put_text(struct buffer *out, struct str s) MUST_USE;  /* quoted where it must be */
+int put_secret(struct buffer *out) MUST_USE;              /* "***", whatever its length */
+int put_url(struct buffer *out, struct str url) MUST_USE; /* its query masked */
+/* Its user and password masked */
+int put_login_url(struct buffer *out, struct str url) MUST_USE;
 int put_duration(struct buffer *out, int64_t ns) MUST_USE; /* "10m" */
 int put_size(struct buffer *out, uint64_t bytes) MUST_USE; /* "64KiB" */
 int put_rate(struct buffer *out,

@@ -77,6 +77,7 @@ bool read_issuers(struct reader *r, const struct branch *root, struct settings *
 bool read_limits(struct reader *r, const struct branch *root,
                  struct settings *s); /* limits, plans: limits.c */
 bool read_routes(struct reader *r, const struct branch *root, struct settings *s);
+bool read_redis(struct reader *r, const struct branch *b, void *target); /* struct redis_settings */
 bool read_trust(struct reader *r, const struct branch *b, void *target); /* struct trust */
 
 /* The built-in routes as a YAML list; `name` is none, supabase or supabase-self-hosted. */

@@ -26,7 +26,7 @@ DOORS = {
     "libcurl": (r"curl/", {"src/io/key_fetch.c", "src/io/key_source.c"}),
     "libmicrohttpd": (r"microhttpd", {"src/io/service.c"}),
     "libyaml": (r"yaml\.h", {"src/settings/tree.c"}),
-    "hiredis": (r"hiredis/", {"src/io/redis.c"}),
+    "hiredis": (r"hiredis/", {"src/io/redis_codec.c"}),
     # Threads share snapshots, counters and the limiter's table; nothing else needs a lock or an atomic.
     "threads": (
         r"(?:stdatomic|pthread|threads)\.h",

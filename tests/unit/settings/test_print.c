@@ -185,6 +185,25 @@ START_TEST(a_url_does_not_show_its_query) {
 }
 END_TEST
 
+START_TEST(redis_is_shown_without_its_password) {
+    rig_setup();
+    struct settings settings = *good("redis: { ca_file: /ca.pem, mode: exact, on_failure: closed, "
+                                     "timeout: 1s, expected_machines: 3 }\n");
+    settings.redis.url = STR("rediss://me:s3cret@h:1/2"); /* would be refused yet */
+    char *text = printed(&settings);
+    assert_shows(text, "redis:\n  url: \"rediss://***:***@h:1/2\"\n  ca_file: \"/ca.pem\"\n"
+                       "  prefix: \"jotgate:\"\n  mode: exact\n  on_failure: closed\n"
+                       "  timeout: 1s\n  expected_machines: 3\n");
+    ck_assert(!strstr(text, "s3cret"));
+    free(text);
+    settings.redis.url = STR("unix://:p@/run/r.sock?db=1");
+    text = printed(&settings);
+    assert_shows(text, "url: \"unix://***:***@/run/r.sock?db=1\"\n");
+    free(text);
+    rig_teardown();
+}
+END_TEST
+
 START_TEST(routes_stand_in_aligned_columns) {
     rig_setup();
     good("builtin: none\nroutes:\n"
@@ -245,5 +264,6 @@ SUITE_MAIN("settings/print", what_the_environment_says_reads_back,
            the_reference_means_the_same_as_no_file,
            the_reference_asks_for_every_variable_that_the_defaults_ask_for,
            settings_of_every_shape_read_back, secrets_are_masked_and_their_length_does_not_show,
-           a_url_does_not_show_its_query, routes_stand_in_aligned_columns,
-           built_in_routes_are_shown_too, odd_values_stay_inside_their_quotes)
+           a_url_does_not_show_its_query, redis_is_shown_without_its_password,
+           routes_stand_in_aligned_columns, built_in_routes_are_shown_too,
+           odd_values_stay_inside_their_quotes)

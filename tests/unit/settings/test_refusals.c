@@ -24,7 +24,7 @@ START_TEST(unknown_names_are_refused_where_they_stand) {
         {"bananas:\n", "f.yaml:2:1: bananas: ", "known are: listen"},
         {"http:\n  max_heads: 1KiB\n", "f.yaml:3:14: max_heads: ", "max_head"},
         {"drain: { delay: 1s, tiemout: 2s }\n", "f.yaml:2:30: tiemout: ", "timeout"},
-        {"redis: { url: x }\n", "f.yaml:2:", "no such setting"},
+        {"redis: { uri: x }\n", "f.yaml:2:15: uri: ", "no such setting"},
         {"payment: { claim: x }\n", "f.yaml:2:", "no such setting"},
         {"tls: []\n", "f.yaml:2:", "no such setting"},
         {"auth_failures: { rate: 1/minute }\n", "f.yaml:2:", "no such setting"},
@@ -510,6 +510,7 @@ START_TEST(what_the_environment_says_is_refused_by_its_name) {
         {"PORT", "http", "ADDRESS:PORT"},
         {"PORT", "70000", "ADDRESS:PORT"},
         {"REDIS_URL", "redis://127.0.0.1", "not built yet"},
+        {"REDIS_URL", "127.0.0.1:6379", "redis://HOST:PORT"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char place[80];
@@ -675,6 +676,31 @@ START_TEST(files_that_cannot_be_read_give_the_machines_reason) {
 }
 END_TEST
 
+START_TEST(redis_is_refused_without_showing_a_password) {
+    static const struct row rows[] = {
+        {"redis: { url: \"redis://:s3cret@\" }\n", "f.yaml:2:15: url: ", "expected HOST"},
+        {"redis: { url: \"redis://u:s3cret@h/x\" }\n", "f.yaml:2:", "number of a database"},
+        {"redis: { url: \"redis://u:s3cret@h\" }\n", "f.yaml:2:", "not built yet"},
+        {"redis: { prefix: \"a{b}\" }\n", "f.yaml:2:18: prefix: ", "without { and }"},
+        {"redis: { prefix: \"a b\" }\n", "f.yaml:2:", "visible ASCII"},
+        {"redis: { mode: exactly }\n", "f.yaml:2:16: mode: ", "leased or exact"},
+        {"redis: { on_failure: fail }\n", "f.yaml:2:", "share, open or closed"},
+        {"redis: { timeout: 0ms }\n", "f.yaml:2:", "more than nothing"},
+        {"redis: { timeout: 11s }\n", "f.yaml:2:", "at most 10s"},
+        {"redis: { timeout: 50 }\n", "f.yaml:2:", "expected a duration"},
+        {"redis: { expected_machines: 0 }\n", "f.yaml:2:", "from 1"},
+        {"redis: { expected_machines: 10001 }\n", "f.yaml:2:", "at most 10000"},
+        {"redis: []\n", "f.yaml:2:", "name: value"},
+    };
+    rig_setup();
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        refused(rows[i].text, rows[i].place, rows[i].words);
+        ck_assert_msg(!strstr(rig.said, "s3cret"), "%s", rig.said);
+    }
+    rig_teardown();
+}
+END_TEST
+
 SUITE_MAIN("settings/refusals", unknown_names_are_refused_where_they_stand,
            names_that_stand_twice_are_refused, what_is_no_yaml_is_refused,
            bytes_that_would_cut_a_value_short_are_refused, anchors_aliases_and_tags_are_refused,
@@ -691,5 +717,5 @@ SUITE_MAIN("settings/refusals", unknown_names_are_refused_where_they_stand,
            a_variables_file_must_be_readable_and_hold_something,
            a_variables_file_holds_no_more_than_a_secret_would, a_refused_secret_is_not_shown,
            secret_keys_are_refused_where_every_caller_would_be_given_them,
-           all_errors_of_a_file_are_told_at_once,
+           redis_is_refused_without_showing_a_password, all_errors_of_a_file_are_told_at_once,
            files_that_cannot_be_read_give_the_machines_reason)
