@@ -32,7 +32,7 @@ DOORS = {
         r"(?:stdatomic|pthread|threads)\.h",
         {
             "base/counters", "base/log", "base/snapshot", "io/loop", "io/resolver", "io/key_source", "io/key_fetch",
-            "io/service", "limit/memory_limits", "auth/keyring", "auth/keyset", "settings/memory",
+            "io/service", "limit/memory_limits", "limit/slots", "auth/keyring", "auth/keyset", "settings/memory",
             "gateway/metrics", "gateway/ledger", "server/*",
         },
     ),
