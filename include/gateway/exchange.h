@@ -28,6 +28,7 @@ struct exchange {
     size_t route_index; /* SIZE_MAX: none */
     const struct route *route;
     unsigned allowed_methods;
+    bool holds_place, holds_ip_place; /* among the requests under way: gateway/admission.h */
 
     /* authenticate, authorize */
     struct credentials credentials;

@@ -36,6 +36,10 @@ void metrics_count_limit(struct metrics *metrics, size_t worker, const struct li
 enum metrics_gauge {
     GAUGE_CONNECTIONS,
     GAUGE_REQUESTS,
+    GAUGE_ACCEPTED,
+    GAUGE_REFUSED_FULL,
+    GAUGE_REFUSED_PER_IP,
+    GAUGE_EVICTED,
     GAUGE_UPSTREAM_OPEN,
     GAUGE_UPSTREAM_IDLE,
     GAUGE_CACHED_TOKENS,

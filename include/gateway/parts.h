@@ -5,6 +5,7 @@
 #include "io/resolver.h"
 #include "limit/memory_limits.h"
 
+struct slots;
 struct tls_client;
 
 /* What a gateway borrows for its life: shared by all workers, or this worker's own. */
@@ -15,8 +16,10 @@ struct gateway_parts {
     struct tls_client *tls;
     struct key_source *keys;
     struct memory_limits *limits;
+    struct slots *connections, *requests; /* open now, by address, over all workers */
     struct metrics *metrics;
     size_t worker; /* the metrics' row */
+    size_t n_workers;
     uint32_t
         n_connections; /* of this worker: its share of http.max_connections, or less where descriptors are few */
     struct str via_id; /* the pseudonym in Via, unique to this process */

@@ -22,7 +22,11 @@ bool endpoint_ip(const struct endpoint *endpoint, struct ip *ip, uint16_t *port)
 /* Text for the log; NUL-terminated. */
 void endpoint_text(const struct endpoint *endpoint, char out[128]);
 
-/* A non-blocking listening socket with SO_REUSEPORT, TCP_NODELAY, TCP_NOTSENT_LOWAT (internet;
- * accepted sockets inherit the last two), SO_REUSEADDR, CLOEXEC; [::] takes IPv4 too, and is 0.0.0.0 where
+/* A peer that has vanished without a word is noticed two minutes after its last: the kernel asks, and the connection breaks. Internet
+ * sockets only. -errno. */
+int endpoint_keep_alive(int fd) MUST_USE;
+
+/* A non-blocking listening socket with SO_REUSEPORT, TCP_NODELAY, TCP_NOTSENT_LOWAT, keep-alive
+ * (internet; accepted sockets inherit the last three), SO_REUSEADDR, CLOEXEC; [::] takes IPv4 too, and is 0.0.0.0 where
  * the kernel has no IPv6. A unix socket's file is replaced when nobody listens on it. -errno. */
 int endpoint_listen(const struct endpoint *endpoint, int backlog) MUST_USE;

@@ -12,22 +12,37 @@
  * The gateway fills in the events. No function here raises an event synchronously: events come from the loop. */
 struct front;
 struct client;
+struct slots;
 
 struct front_limits {
     struct head_limits head;
-    int64_t head_ns;  /* whole head, from its first byte; default 15 s */
-    int64_t idle_ns;  /* between requests; default 75 s */
-    int64_t body_ns;  /* between two reads of a request body; default 30 s */
-    int64_t write_ns; /* an answer's bytes that the client does not take; default 60 s */
+    int64_t head_ns; /* whole head, from its first byte; default 15 s */
+    int64_t idle_ns; /* between requests; default 75 s */
+    /* The patience with a request's body: waiting for it uses it up, and so many bytes a second (0: any byte) earn it back,
+     * up to the whole. Default 30 s, 128 bytes a second. */
+    int64_t body_ns;
+    uint64_t body_rate;
+    int64_t request_ns; /* from the head's first byte to the body's last; default 0: no limit */
+    /* an answer's bytes that the client does not take, or does not acknowledge; default 60 s */
+    int64_t write_ns;
     /* after an early answer, reading on before the close; default 2 s and at most 1 MiB */
     int64_t linger_ns;
-    uint32_t n_connections; /* of this worker; default 16,384 */
-    /* peers; 0: no limit. Default 0 (behind a proxy the peer is the proxy) */
+    /* Of this worker; default 16,384. Beyond, who has been between requests longest gives way to a newcomer; where all have
+     * a request, the newcomer is refused. */
+    uint32_t n_connections;
+    /* peers (IPv6: one /64); 0: no limit. Default 0 (behind a proxy the peer is the proxy) */
     uint32_t n_connections_per_ip;
+    struct slots *peers; /* where they are counted, for all workers; not NULL when limited */
 };
 #define FRONT_LIMITS_DEFAULT \
-    ((struct front_limits){HEAD_LIMITS_DEFAULT, 15 * NS_PER_S, 75 * NS_PER_S, 30 * NS_PER_S, \
-                           60 * NS_PER_S, 2 * NS_PER_S, 16384, 0})
+    ((struct front_limits){.head = HEAD_LIMITS_DEFAULT, \
+                           .head_ns = 15 * NS_PER_S, \
+                           .idle_ns = 75 * NS_PER_S, \
+                           .body_ns = 30 * NS_PER_S, \
+                           .body_rate = 128, \
+                           .write_ns = 60 * NS_PER_S, \
+                           .linger_ns = 2 * NS_PER_S, \
+                           .n_connections = 16384})
 
 struct front_events {
     /* A request's head is complete: client_head. The client waits until it is answered. */
@@ -57,6 +72,13 @@ void front_drain(struct front *front);
 void front_stop_listening(struct front *front);
 size_t front_count(const struct front *front);          /* open connections */
 size_t front_count_requests(const struct front *front); /* exchanges open */
+
+struct front_stats {
+    uint64_t n_accepted;
+    uint64_t n_refused_full, n_refused_per_ip; /* told 503, and closed */
+    uint64_t n_evicted;                        /* between requests, closed for a newcomer */
+};
+struct front_stats front_stats(const struct front *front);
 
 void *client_owner(const struct client *client);
 void client_set_owner(struct client *client, void *owner);   /* NULL at each on_request */

@@ -105,8 +105,11 @@ struct issuer_source {
 struct http_limits {
     uint32_t max_request_line, max_head, max_fields;
     int64_t head_timeout_ns, body_timeout_ns, idle_timeout_ns, write_timeout_ns;
+    int64_t request_timeout_ns; /* 0: none */
+    uint64_t min_body_rate;     /* bytes a second; 0: any */
     uint32_t max_connections,
-        max_connections_per_ip; /* of the process; divided among the workers */
+        max_connections_per_ip; /* of the process; the first divided among the workers */
+    uint32_t max_requests, max_requests_per_ip; /* under way, likewise; 0: no limit */
 };
 
 enum redis_mode { REDIS_LEASED, REDIS_EXACT };

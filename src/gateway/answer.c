@@ -216,6 +216,8 @@ static const char *hint_of(enum problem problem) {
         [PROBLEM_TOKEN_EXPIRED] = "Refresh the session.",
         [PROBLEM_SERVICE_CALLER_REFUSED] =
             "Use a publishable key and a user's token; secret keys belong on servers.",
+        [PROBLEM_TOO_MANY_AT_ONCE] =
+            "Wait for the answers of requests that are under way before sending more.",
         [PROBLEM_KEYS_UNAVAILABLE] = "Try again; the gateway is fetching the issuer's keys.",
         [PROBLEM_UPGRADE_NOT_SUPPORTED] = "Send the request without the Upgrade header.",
     };
@@ -269,7 +271,9 @@ static int64_t retry_after_s(const struct exchange *x) {
         return limit_retry_after_s(&x->outcome.states[x->outcome.binding]);
     if (x->problem == PROBLEM_KEYS_UNAVAILABLE)
         return KEYS_RETRY_S;
-    return problem_row(x->problem)->status == 503 ? OVERLOAD_RETRY_S : 0;
+    bool is_passing =
+        x->problem == PROBLEM_TOO_MANY_AT_ONCE || problem_row(x->problem)->status == 503;
+    return is_passing ? OVERLOAD_RETRY_S : 0;
 }
 
 /* RFC 6750 3: no error attribute for a caller that showed nothing. */

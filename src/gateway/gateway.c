@@ -111,9 +111,15 @@ static void copy_gauges(struct timer *timer) {
     size_t worker = gateway->parts.worker;
     struct upstream_stats pool = upstream_pool_stats(gateway->pool);
     struct token_cache_stats cache = token_cache_stats(gateway->cache);
+    struct front_stats front =
+        gateway->front ? front_stats(gateway->front) : (struct front_stats){0};
 
     metrics_set(metrics, worker, GAUGE_CONNECTIONS, (int64_t)gateway_count_connections(gateway));
     metrics_set(metrics, worker, GAUGE_REQUESTS, (int64_t)gateway_count_requests(gateway));
+    metrics_set(metrics, worker, GAUGE_ACCEPTED, (int64_t)front.n_accepted);
+    metrics_set(metrics, worker, GAUGE_REFUSED_FULL, (int64_t)front.n_refused_full);
+    metrics_set(metrics, worker, GAUGE_REFUSED_PER_IP, (int64_t)front.n_refused_per_ip);
+    metrics_set(metrics, worker, GAUGE_EVICTED, (int64_t)front.n_evicted);
     metrics_set(metrics, worker, GAUGE_UPSTREAM_OPEN, (int64_t)pool.n_open);
     metrics_set(metrics, worker, GAUGE_UPSTREAM_IDLE, (int64_t)pool.n_idle);
     metrics_set(metrics, worker, GAUGE_UPSTREAM_CONNECTS, (int64_t)pool.n_connects);
@@ -131,10 +137,13 @@ static struct front_limits front_limits_of(const struct gateway_parts *parts) {
     limits.head = (struct head_limits){http->max_request_line, http->max_head, http->max_fields};
     limits.head_ns = http->head_timeout_ns;
     limits.body_ns = http->body_timeout_ns;
+    limits.body_rate = http->min_body_rate;
+    limits.request_ns = http->request_timeout_ns;
     limits.idle_ns = http->idle_timeout_ns;
     limits.write_ns = http->write_timeout_ns;
     limits.n_connections = parts->n_connections;
     limits.n_connections_per_ip = http->max_connections_per_ip;
+    limits.peers = parts->connections;
     return limits;
 }
 

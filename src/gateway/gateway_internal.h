@@ -13,6 +13,7 @@ struct gateway {
         open; /* sentinel of the open exchanges' ring: only next and previous are used */
     struct exchange *spare; /* finished ones with warm arenas, linked by next */
     size_t n_spare;
+    size_t n_admitted; /* requests under way that admission has counted */
     struct timer gauge_timer;
     struct buffer scratch, scratch_body; /* heads and bodies of our own while they are written */
     unsigned char random[512];           /* from the kernel, used up from the front */

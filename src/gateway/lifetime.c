@@ -3,6 +3,7 @@
 #include "gateway/lifetime.h"
 
 #include "gateway/access_log.h"
+#include "gateway/admission.h"
 #include "gateway/client_address.h"
 #include "gateway_internal.h"
 #include <assert.h>
@@ -114,6 +115,7 @@ void exchange_finish(struct exchange *x) {
     count(x);
     if (x->call)
         upstream_finish(x->call);
+    admission_leave(x);
     claims_unref(x->caller.claims);
     client_set_owner(x->client, NULL);
     x->next->previous = x->previous;

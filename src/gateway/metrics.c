@@ -275,9 +275,13 @@ static int put_histogram(const struct metrics *m, struct buffer *out, size_t fir
 
 static int put_gauges(const struct metrics *m, struct buffer *out) {
     /* clang-format off */
-    static const struct { const char *name, *type, *help; } rows[GAUGE_COUNT] = {
+    static const struct { const char *name, *type, *help, *label; } rows[GAUGE_COUNT] = {
         [GAUGE_CONNECTIONS]        = {"jotgate_connections", "gauge", "Open client connections."},
         [GAUGE_REQUESTS]           = {"jotgate_requests_open", "gauge", "Requests under way."},
+        [GAUGE_ACCEPTED]           = {"jotgate_connections_accepted_total", "counter", "Client connections accepted."},
+        [GAUGE_REFUSED_FULL]       = {"jotgate_connections_refused_total", "counter", "Client connections refused, by reason.", "{reason=\"full\"}"},
+        [GAUGE_REFUSED_PER_IP]     = {"jotgate_connections_refused_total", NULL, NULL, "{reason=\"per_ip\"}"},
+        [GAUGE_EVICTED]            = {"jotgate_connections_evicted_total", "counter", "Idle client connections closed to make room for new ones."},
         [GAUGE_UPSTREAM_OPEN]      = {"jotgate_upstream_connections_busy", "gauge", "Upstream connections with a request."},
         [GAUGE_UPSTREAM_IDLE]      = {"jotgate_upstream_connections_idle", "gauge", "Upstream connections kept for reuse."},
         [GAUGE_CACHED_TOKENS]      = {"jotgate_cached_tokens", "gauge", "Verified tokens held."},
@@ -288,8 +292,10 @@ static int put_gauges(const struct metrics *m, struct buffer *out) {
     };
     /* clang-format on */
     for (size_t g = 0; g < GAUGE_COUNT; g++) {
-        TRY(put_head(out, rows[g].name, rows[g].type, rows[g].help));
-        TRY(buffer_printf(out, "%s %lld\n", rows[g].name, (long long)sum(m, GAUGES + g)));
+        if (rows[g].type) /* the first of its name */
+            TRY(put_head(out, rows[g].name, rows[g].type, rows[g].help));
+        TRY(buffer_printf(out, "%s%s %lld\n", rows[g].name, rows[g].label ? rows[g].label : "",
+                          (long long)sum(m, GAUGES + g)));
     }
     return 0;
 }

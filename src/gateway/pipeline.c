@@ -9,6 +9,7 @@
  * is run again from its top when something has come; it first looks whether that is its answer, and never asks twice. */
 #include "gateway/pipeline.h"
 
+#include "gateway/admission.h"
 #include "gateway/answer.h"
 #include "gateway/charges.h"
 #include "gateway/identify.h"
@@ -24,6 +25,7 @@ enum outcome {
 };
 
 static enum outcome route(struct exchange *x);
+static enum outcome admit(struct exchange *x);
 static enum outcome authenticate(struct exchange *x);
 static enum outcome authorize(struct exchange *x);
 static enum outcome limit(struct exchange *x);
@@ -34,6 +36,7 @@ static const struct {
     enum outcome (*take)(struct exchange *x);
 } story[] = {
     {route},        /* which rule applies?               404 405 400 */
+    {admit},        /* is there room for one more?       503 429 */
     {authenticate}, /* who is calling?                   401 (503 when our own keys are missing) */
     {authorize},    /* may they call this?               403 402 */
     {limit},        /* have they called too often?       429 */
@@ -119,6 +122,21 @@ static enum outcome route(struct exchange *x) {
         return refuse(x, PROBLEM_NO_ROUTE, "the route is denied");
     x->route = &x->settings->routes[x->route_index];
     return is_preflight(x) ? allow(x) : check_form(x);
+}
+
+/* Our own paths always have room: health must be seen when all is full. */
+static enum outcome admit(struct exchange *x) {
+    switch (x->route ? admission_enter(x) : ADMISSION_OK) {
+    case ADMISSION_OK:
+        break;
+    case ADMISSION_FULL:
+        return refuse(x, PROBLEM_OVERLOADED, "as many requests as http.max_requests are under way");
+    case ADMISSION_PER_IP:
+        /* A session refresh that is refused with 4xx signs its user out. */
+        return refuse(x, charges_is_refresh(x) ? PROBLEM_OVERLOADED : PROBLEM_TOO_MANY_AT_ONCE,
+                      "too many requests are under way from this address");
+    }
+    return NEXT;
 }
 
 static enum outcome authenticate(struct exchange *x) {

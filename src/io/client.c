@@ -28,9 +28,36 @@ static void append_or_go(struct client *c, int result) {
     client_wake(c);
 }
 
+/* ---- patience with the body: one byte now and then would hold a connection for days */
+
+/* Who may keep the body back until 100 Continue owes nothing before that. */
+static bool owed_body(const struct client *c) {
+    bool may_keep_it = c->request->head.expects_continue && !c->has_continued;
+    return c->waits_for_body && !(may_keep_it && c->n_read_asked == c->n_read_head);
+}
+
+static void use_up_patience(struct client *c) {
+    if (owed_body(c))
+        c->patience_ns -= client_now_ns(c) - c->since_ns;
+    c->waits_for_body = false;
+}
+
+static void earn_patience(struct client *c, uint64_t n) {
+    int64_t whole_ns = c->front->limits->body_ns;
+    uint64_t rate = c->front->limits->body_rate;
+    __int128 ns = c->patience_ns;
+    if (n > 0)
+        ns += rate > 0 ? (__int128)n * NS_PER_S / rate : whole_ns;
+    c->patience_ns = ns < whole_ns ? (int64_t)ns : whole_ns;
+}
+
 static void wait_for_body(struct client *c) {
-    if (!c->waits_for_body || c->channel.n_read != c->n_read_asked)
+    uint64_t n = c->channel.n_read - c->n_read_asked;
+    if (!c->waits_for_body || n > 0) {
+        use_up_patience(c);
+        earn_patience(c, n);
         c->since_ns = client_now_ns(c);
+    }
     c->n_read_asked = c->channel.n_read;
     c->waits_for_body = c->wants_body = true;
     client_arm(c);
@@ -53,7 +80,7 @@ enum client_body client_read_body(struct client *c, struct str *data) {
         return CLIENT_BODY_LATE;
     switch (channel_read_body(&c->channel, data)) {
     case CHANNEL_BODY_DATA:
-        c->waits_for_body = false;
+        use_up_patience(c);
         return CLIENT_BODY_DATA;
     case CHANNEL_BODY_END:
         return CLIENT_BODY_END;

@@ -45,9 +45,15 @@ static int64_t idle_ns(const struct client *c) {
     return c->is_fresh ? c->front->limits->linger_ns : 0;
 }
 
+static int64_t request_due_ns(const struct client *c) {
+    int64_t request_ns = c->front->limits->request_ns;
+    return request_ns > 0 ? c->began_ns + request_ns : INT64_MAX;
+}
+
 static int64_t body_due_ns(const struct client *c) {
-    bool is_waited_for = c->wants_body && !c->body_is_late && !client_awaits_continue(c);
-    return is_waited_for ? c->since_ns + c->front->limits->body_ns : INT64_MAX;
+    if (!c->wants_body || c->body_is_late || client_awaits_continue(c))
+        return INT64_MAX;
+    return earlier(c->since_ns + c->patience_ns, request_due_ns(c));
 }
 
 static int64_t write_due_ns(const struct client *c) {
@@ -60,7 +66,7 @@ static int64_t deadline(const struct client *c) {
     case CLIENT_IDLE:
         return c->since_ns + idle_ns(c);
     case CLIENT_HEAD:
-        return c->since_ns + limits->head_ns;
+        return earlier(c->since_ns + limits->head_ns, request_due_ns(c));
     case CLIENT_OPEN:
         return earlier(body_due_ns(c), write_due_ns(c));
     case CLIENT_REST:
@@ -80,10 +86,31 @@ void client_arm(struct client *c) {
         loop_timer_set(c->front->loop, &c->timer, due_ns, on_due);
 }
 
+/* ---- between requests: in the order in which they may have to give way to others */
+
+static void join_idle(struct client *c) {
+    struct front *front = c->front;
+    assert(c->state == CLIENT_IDLE);
+    c->idle_previous = front->idle_last;
+    c->idle_next = NULL;
+    *(c->idle_previous ? &c->idle_previous->idle_next : &front->idle_first) = c;
+    front->idle_last = c;
+}
+
+/* Before the state changes. */
+static void leave_idle(struct client *c) {
+    struct front *front = c->front;
+    if (c->state != CLIENT_IDLE)
+        return;
+    *(c->idle_previous ? &c->idle_previous->idle_next : &front->idle_first) = c->idle_next;
+    *(c->idle_next ? &c->idle_next->idle_previous : &front->idle_last) = c->idle_previous;
+}
+
 /* ---- the end */
 
 void client_bury(struct client *c) {
     assert(c->state != CLIENT_DEAD);
+    leave_idle(c);
     c->state = CLIENT_DEAD;
     channel_fini(&c->channel);
     loop_timer_clear(c->front->loop, &c->timer);
@@ -124,6 +151,7 @@ static void linger(struct client *c) {
 static void start_lingering(struct client *c) {
     struct channel *ch = &c->channel;
     assert(buffer_length(&ch->out) == 0);
+    leave_idle(c);
     c->state = CLIENT_LINGER;
     c->since_ns = client_now_ns(c);
     c->linger_left = LINGER_BYTES_MAX;
@@ -142,7 +170,8 @@ static void open_exchange(struct client *c) {
     c->gone = NULL;
     c->stalled_ns = 0;
     c->channel.bytes_sent = 0;
-    c->n_read_head = c->channel.n_read - buffer_length(&c->channel.in);
+    c->n_read_head = c->n_read_asked = c->channel.n_read - buffer_length(&c->channel.in);
+    c->patience_ns = c->front->limits->body_ns;
     c->must_close = c->persists = c->is_fresh = false;
     c->wants_body = c->wants_write = c->waits_for_body = c->body_is_late = c->has_continued = false;
     c->front->n_exchanges++;
@@ -187,8 +216,9 @@ static bool parse_head(struct client *c) {
             return true;
         }
         head_init(&c->request->head, HEAD_REQUEST, &c->front->limits->head);
+        leave_idle(c);
         c->state = CLIENT_HEAD;
-        c->since_ns = client_now_ns(c);
+        c->since_ns = c->began_ns = client_now_ns(c);
     }
     enum head_verdict verdict = head_parse(&c->request->head, buffer_bytes(&c->channel.in));
     if (verdict == HEAD_MORE)
@@ -234,6 +264,7 @@ static void raise_gone(struct client *c) {
 static void become_idle(struct client *c) {
     c->state = CLIENT_IDLE;
     c->since_ns = client_now_ns(c);
+    join_idle(c);
     /* The next one may be here. Others have their turn first. */
     if (buffer_length(&c->channel.in) > 0 || c->channel.connection.can_read)
         client_wake(c);
@@ -393,6 +424,7 @@ bool client_new(struct front *front, int fd, const struct ip *peer) {
     front->n_open++;
     c->state = CLIENT_IDLE;
     c->since_ns = client_now_ns(c);
+    join_idle(c);
     client_arm(c);
     return true;
 }

@@ -133,6 +133,8 @@ static int open_socket(struct connection *c, int fd, const struct endpoint *to,
     if (to->address.ss_family != AF_UNIX &&
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
         return -errno;
+    if (to->address.ss_family != AF_UNIX)
+        TRY(endpoint_keep_alive(fd));
     if (tls) {
         c->tls = tls_stream_new(tls, fd, server_name);
         if (!c->tls)

@@ -111,6 +111,13 @@ static int set_option(int fd, int level, int option, int value) {
     return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
+int endpoint_keep_alive(int fd) {
+    TRY(set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1));
+    TRY(set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60));
+    TRY(set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 15));
+    return set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
+}
+
 static int set_options(int fd, int family) {
     TRY(set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1));
     if (family == AF_UNIX)
@@ -118,6 +125,7 @@ static int set_options(int fd, int family) {
     TRY(set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1));
     /* Inherited by every accepted socket, which saves a call for each. */
     TRY(set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1));
+    TRY(endpoint_keep_alive(fd));
     /* Without it the kernel takes megabytes for a slow reader, and says only when a third of them is gone that there is room:
      * who reads all the time would look like one that takes nothing. */
     TRY(set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES));

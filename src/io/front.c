@@ -2,13 +2,17 @@
 /* Who may connect, and what all clients of a worker share. */
 #include "io/front.h"
 
-#include "base/map.h"
 #include "front_state.h"
+#include "limit/slots.h"
+#include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define STOCK_MAX 64 /* heads kept for the next requests; about 15 KiB each */
+#define LOOKS_MAX 16 /* at idle connections, for one that can be closed */
 
 struct whole_front {
     struct front front;
@@ -53,53 +57,79 @@ const char *front_date(struct front *front) {
     return front->date;
 }
 
-/* ---- connections per peer */
+/* ---- who may connect */
 
-static struct str peer_key(const struct ip *peer) {
-    return (struct str){(const char *)peer->bytes, sizeof(peer->bytes)};
+/* IPv4 whole, IPv6 its /64; those of a unix socket have no address to be counted by. */
+static bool is_counted(const struct front *front, const struct ip *peer) {
+    static const struct ip none;
+    return front->limits->n_connections_per_ip > 0 && memcmp(peer, &none, sizeof(none)) != 0;
 }
 
-/* Those of a unix socket have no address to be counted by. */
-static bool counts(const struct front *front, const struct ip *peer) {
-    static const struct ip none;
-    return front->n_by_peer && memcmp(peer, &none, sizeof(none)) != 0;
+static struct str peer_key(const struct ip *subscriber) {
+    return (struct str){(const char *)subscriber->bytes, sizeof(subscriber->bytes)};
 }
 
 static bool peer_may_connect(struct front *front, const struct ip *peer) {
-    if (!counts(front, peer))
-        return true;
     struct ip subscriber = ip_subscriber(peer);
-    uintptr_t n = (uintptr_t)map_get(front->n_by_peer, peer_key(&subscriber));
-    if (n >= front->limits->n_connections_per_ip)
-        return false;
-    return map_put(front->n_by_peer, peer_key(&subscriber), (void *)(n + 1)) == 0;
+    return !is_counted(front, peer) || slots_take(front->limits->peers, peer_key(&subscriber),
+                                                  front->limits->n_connections_per_ip);
 }
 
 void front_forget_peer(struct front *front, const struct ip *peer) {
-    if (!counts(front, peer))
-        return;
     struct ip subscriber = ip_subscriber(peer);
-    uintptr_t n = (uintptr_t)map_remove(front->n_by_peer, peer_key(&subscriber));
-    if (n > 1 && map_put(front->n_by_peer, peer_key(&subscriber), (void *)(n - 1)) < 0)
-        return; /* out of memory: forgotten altogether, in the peer's favour */
+    if (is_counted(front, peer))
+        slots_give(front->limits->peers, peer_key(&subscriber));
+}
+
+/* Its next request may be here already, unread. */
+static bool waits_for_nothing(struct client *client) {
+    return buffer_length(&client->channel.in) == 0 &&
+           connection_is_quiet(&client->channel.connection);
+}
+
+/* Of those between two requests, or before their first, who has been longest leaves. */
+static bool make_room(struct front *front) {
+    struct client *client = front->idle_first;
+    for (int i = 0; client && i < LOOKS_MAX; i++, client = client->idle_next)
+        if (waits_for_nothing(client)) {
+            client_bury(client);
+            front->n_evicted++;
+            return true;
+        }
+    return false;
 }
 
 static void on_connection(struct listener *listener, int fd, const struct endpoint *from) {
     struct front *front = CONTAINER_OF(listener, struct front, listener);
     struct ip peer = {0};
     endpoint_ip(from, &peer, NULL);
-    if (front->n_open >= front->limits->n_connections || !peer_may_connect(front, &peer)) {
+    if (!peer_may_connect(front, &peer)) {
+        front->n_refused_per_ip++;
         listener_refuse(fd);
-        return;
-    }
-    if (!client_new(front, fd, &peer))
+    } else if (front->n_open >= front->limits->n_connections && !make_room(front)) {
+        front->n_refused_full++;
         front_forget_peer(front, &peer);
+        listener_refuse(fd);
+    } else if (client_new(front, fd, &peer)) {
+        front->n_accepted++;
+    } else {
+        front_forget_peer(front, &peer);
+    }
 }
 
 /* ---- life */
 
+/* Accepted sockets inherit it. A client that has vanished acknowledges nothing; without this the kernel would try for a quarter of an
+ * hour. Where our own timer runs too it comes first, and can say why. A unix socket has no such option, and no such clients. */
+static void limit_silence(int listen_fd, int64_t write_ns) {
+    int64_t ms = write_ns / NS_PER_MS;
+    unsigned timeout_ms = ms > INT32_MAX - 1000 ? INT32_MAX : (unsigned)ms + 1000;
+    (void)setsockopt(listen_fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+}
+
 struct front *front_new(struct loop *loop, int listen_fd, const struct front_limits *limits,
                         const struct front_events *events, void *arg) {
+    assert(limits->n_connections_per_ip == 0 || limits->peers);
     struct whole_front *whole = calloc(1, sizeof(*whole));
     if (!whole) {
         close(listen_fd);
@@ -112,11 +142,10 @@ struct front *front_new(struct loop *loop, int listen_fd, const struct front_lim
     front->limits = &whole->limits;
     front->events = &whole->events;
     front->arg = arg;
-    bool counts_peers = limits->n_connections_per_ip > 0;
-    front->n_by_peer = counts_peers ? map_new() : NULL;
+    limit_silence(listen_fd, limits->write_ns);
     int result = listener_start(&front->listener, loop, listen_fd, on_connection);
-    if (result < 0 || (counts_peers && !front->n_by_peer)) {
-        errno = result < 0 ? -result : ENOMEM;
+    if (result < 0) {
+        errno = -result;
         front_free(front);
         return NULL;
     }
@@ -135,7 +164,6 @@ void front_free(struct front *front) {
         front->stock = request->next;
         free(request);
     }
-    map_free(front->n_by_peer);
     free(CONTAINER_OF(front, struct whole_front, front));
     errno = saved;
 }
@@ -153,3 +181,7 @@ void front_stop_listening(struct front *front) {
 
 size_t front_count(const struct front *front) { return front->n_open; }
 size_t front_count_requests(const struct front *front) { return front->n_exchanges; }
+struct front_stats front_stats(const struct front *front) {
+    return (struct front_stats){front->n_accepted, front->n_refused_full, front->n_refused_per_ip,
+                                front->n_evicted};
+}

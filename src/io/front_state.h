@@ -22,10 +22,11 @@ struct front {
     const struct front_events *events;
     void *arg;
     struct listener listener;
-    struct map *n_by_peer; /* NULL: not limited */
     struct client *clients;
+    struct client *idle_first, *idle_last; /* those in CLIENT_IDLE, longest first */
     struct request *stock;
     size_t n_stock, n_open, n_exchanges;
+    uint64_t n_accepted, n_refused_full, n_refused_per_ip, n_evicted;
     bool is_draining, is_stopped;
     int64_t date_s;
     char date[30]; /* of date_s */
@@ -51,6 +52,7 @@ enum client_answer { ANSWER_NONE, ANSWER_STARTED, ANSWER_ENDED };
 struct client {
     struct front *front;
     struct client *next, *previous;
+    struct client *idle_next, *idle_previous;
     struct channel channel;
     struct timer timer;   /* never later than the deadline, often earlier: see client_life.c */
     struct deferred turn; /* work for this turn's end */
@@ -58,6 +60,7 @@ struct client {
     bool is_fresh; /* no request came yet */
     struct ip peer;
     int64_t since_ns; /* since when we wait for the client's bytes */
+    int64_t began_ns; /* the newest head's first byte */
 
     /* of the exchange */
     enum client_answer answer;
@@ -67,6 +70,7 @@ struct client {
     int64_t stalled_ns;    /* since when the client takes nothing; 0: it does */
     uint64_t n_read_head;  /* channel.n_read at the head's end */
     uint64_t n_read_asked; /* and when the gateway last waited for the body */
+    int64_t patience_ns;   /* what is left of it for the body */
     size_t linger_left;
     bool must_close, persists;
     bool wants_body, wants_write; /* an event is owed */

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "io/resolver.h"
 #include "io/service.h"
+#include "limit/slots.h"
 #include "server/admin.h"
 #include "server/worker.h"
 #include <errno.h>
@@ -30,6 +31,7 @@ struct server {
     struct key_origin *origins;
     struct key_source *keys;
     struct memory_limits *limits;
+    struct slots *connections, *requests;
     struct metrics *metrics;
     struct admin admin;
     struct service *service;
@@ -157,7 +159,10 @@ static int start_workers(struct server *server, char why[256]) {
         .resolver = server->resolver,
         .keys = server->keys,
         .limits = server->limits,
+        .connections = server->connections,
+        .requests = server->requests,
         .metrics = server->metrics,
+        .n_workers = server->n_wanted,
         .n_connections = count_connections(server),
         .via_id = str_of(server->via_id),
     };
@@ -213,7 +218,10 @@ static int start_all(struct server *server, char why[256]) {
     server->limits =
         memory_limits_new(&(struct memory_limits_options){server->settings->limit_buckets});
     server->metrics = metrics_new(server->settings, server->n_wanted);
-    if (!server->resolver || !server->limits || !server->metrics)
+    server->connections = slots_new();
+    server->requests = slots_new();
+    if (!server->resolver || !server->limits || !server->metrics || !server->connections ||
+        !server->requests)
         return -ENOMEM;
     TRY(start_keys(server));
     TRY(start_workers(server, why));
@@ -319,6 +327,8 @@ void server_free(struct server *server) {
     key_source_free(server->keys);
     free(server->origins);
     metrics_unref(server->metrics);
+    slots_free(server->connections);
+    slots_free(server->requests);
     memory_limits_free(server->limits);
     resolver_free(server->resolver);
     settings_unref(server->settings);

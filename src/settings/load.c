@@ -54,10 +54,14 @@ static bool read_http(struct reader *r, const struct branch *b, void *target) {
         {"max_fields",             read_count32,  AT(http.max_fields),             "128"},
         {"head_timeout",           read_timeout,  AT(http.head_timeout_ns),        "15s"},
         {"body_timeout",           read_timeout,  AT(http.body_timeout_ns),        "30s"},
+        {"min_body_rate",          read_size,     AT(http.min_body_rate),          "128"},
+        {"request_timeout",        read_duration, AT(http.request_timeout_ns),     "0s"},
         {"idle_timeout",           read_timeout,  AT(http.idle_timeout_ns),        "75s"},
         {"write_timeout",          read_timeout,  AT(http.write_timeout_ns),       "60s"},
         {"max_connections",        read_count32,  AT(http.max_connections),        "16384"},
         {"max_connections_per_ip", read_count32,  AT(http.max_connections_per_ip), "0"},
+        {"max_requests",           read_count32,  AT(http.max_requests),           "0"},
+        {"max_requests_per_ip",    read_count32,  AT(http.max_requests_per_ip),    "0"},
     };
     /* clang-format on */
     const struct settings *s = target;

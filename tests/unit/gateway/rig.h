@@ -10,6 +10,7 @@
 #include "gateway/gateway.h"
 #include "http/body.h"
 #include "io/rig.h"
+#include "limit/slots.h"
 #include "suite.h"
 
 #define ISSUER      "https://id.test/auth/v1"
@@ -31,6 +32,7 @@ struct stage {
     struct settings *settings;
     struct resolver *resolver;
     struct memory_limits *limits;
+    struct slots *connections, *requests;
     struct metrics *metrics;
     struct key_origin origin;
     struct key_source *keys;
@@ -95,7 +97,10 @@ static inline struct gateway_parts stage_parts(struct stage *s) {
         .resolver = s->resolver,
         .keys = s->keys,
         .limits = s->limits,
+        .connections = s->connections,
+        .requests = s->requests,
         .metrics = s->metrics,
+        .n_workers = 1,
         .n_connections = s->settings->http.max_connections,
         .via_id = STR("jotgate-test"),
     };
@@ -112,6 +117,8 @@ static inline void stage_prepare(struct stage *s, const char *yaml) {
     s->settings = stage_settings(s, yaml);
     s->resolver = resolver_new();
     s->limits = memory_limits_new(&MEMORY_LIMITS_DEFAULT);
+    s->connections = slots_new();
+    s->requests = slots_new();
     s->metrics = metrics_new(s->settings, 1);
     s->origin = (struct key_origin){
         .name = s->settings->tokens.issuers[0].name,
@@ -163,6 +170,8 @@ static inline void stage_close(struct stage *s) {
     key_source_free(s->keys);
     metrics_unref(s->metrics);
     memory_limits_free(s->limits);
+    slots_free(s->connections);
+    slots_free(s->requests);
     rig_settle(s->loop);
     resolver_free(s->resolver);
     settings_unref(s->settings);

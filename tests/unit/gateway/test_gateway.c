@@ -201,7 +201,10 @@ END_TEST
 START_TEST(connections_have_a_bound) {
     stage_open(&s, "http: { max_connections: 2 }\n");
     int one = join(&s), two = join(&s), three;
+    rig_send(s.loop, one, STR("GET"));
+    rig_send(s.loop, two, STR("GET"));
     RUN_UNTIL(s.loop, gateway_count_connections(s.gateway) == 2);
+    rig_settle(s.loop);
     three = join(&s);
     ck_assert_int_eq(hear(&s, three), 503);
     ck_assert_uint_eq(gateway_count_connections(s.gateway), 2);

@@ -3,6 +3,7 @@
 #include "server/worker.h"
 
 #include "auth/forge.h"
+#include "limit/slots.h"
 #include "process.h"
 
 static struct place place;
@@ -27,7 +28,10 @@ static void begin(const char *yaml) {
         .resolver = resolver_new(),
         .keys = key_source_new(&origin, 1, &times),
         .limits = memory_limits_new(&MEMORY_LIMITS_DEFAULT),
+        .connections = slots_new(),
+        .requests = slots_new(),
         .metrics = metrics_new(settings, 2),
+        .n_workers = 2,
         .n_connections = settings->http.max_connections,
         .via_id = STR("jotgate-test"),
     };
@@ -41,6 +45,8 @@ static void end(void) {
     key_source_free(parts.keys);
     metrics_unref(parts.metrics);
     memory_limits_free(parts.limits);
+    slots_free(parts.connections);
+    slots_free(parts.requests);
     resolver_free(parts.resolver);
     settings_unref(settings);
     place_close(&place);

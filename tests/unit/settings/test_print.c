@@ -96,7 +96,9 @@ START_TEST(settings_of_every_shape_read_back) {
         "listen: \"127.0.0.1:0\"\nadmin: \"\"\nworkers: 3\ndrain: { delay: 1500ms, timeout: 2h }\n"
         "http: { max_request_line: 1000, max_head: 2KiB, max_fields: 7, head_timeout: 1ms, "
         "body_timeout: 2ms, idle_timeout: 3ms, write_timeout: 4ms, "
-        "max_connections: 10, max_connections_per_ip: 3 }\n"
+        "min_body_rate: 1KiB, request_timeout: 5h, "
+        "max_connections: 10, max_connections_per_ip: 3, max_requests: 9, max_requests_per_ip: 2 "
+        "}\n"
         "upstream: { max_idle: 0, max_open: 5, idle_timeout: 61s }\n"
         "log: { level: debug, format: json }\n"
         "tokens: { cache_entries: 5, cache_size: 1MiB }\n"
@@ -129,7 +131,8 @@ START_TEST(settings_of_every_shape_read_back) {
     assert_shows(first, "timeout: 2h\n");
     assert_shows(first, "max_request_line: 1000\n");
     assert_shows(first, "max_head: 2KiB\n");
-    assert_shows(first, "body_timeout: 2ms\n  idle_timeout: 3ms\n  write_timeout: 4ms\n");
+    assert_shows(first, "body_timeout: 2ms\n  min_body_rate: 1KiB\n  request_timeout: 5h\n  "
+                        "idle_timeout: 3ms\n  write_timeout: 4ms\n");
     assert_shows(first, "idle_timeout: 61s\n");
     assert_shows(first, "key: claim:org_id\n");
     assert_shows(first, "discovery: true\n");
