@@ -37,6 +37,7 @@ struct options {
     double seconds, rate;
     bool is_zipf;
     size_t body_bytes;
+    uint64_t n_most; /* requests; 0: as many as fit into the time */
 };
 
 enum phase { CONNECTING, IDLE, HEAD, LENGTH, CHUNK_SIZE, CHUNK, CHUNK_END, TRAILER, FRAMES };
@@ -291,6 +292,8 @@ static void done(struct connection *c) {
     n_done++;
     statuses[c->status < 600 ? c->status : 0]++;
     count_time(now - c->due_ns);
+    if (n_done == options.n_most)
+        end_ns = now;
     if (c->closes || c->body_left > 0 || c->out_left > 0)
         reopen(c); /* idle once it is connected */
     else
@@ -506,10 +509,11 @@ static void report(void) {
 }
 
 static void usage(void) {
-    fprintf(stderr,
-            "usage: load --port N [--connections N] [--seconds S] [--rate PER_SECOND] "
-            "[--method M] [--path P]\n"
-            "            [--tokens FILE [--zipf]] [--body BYTES] [--websocket | --stream]\n");
+    fprintf(
+        stderr,
+        "usage: load --port N [--connections N] [--seconds S] [--requests N] [--rate PER_SECOND] "
+        "[--method M] [--path P]\n"
+        "            [--tokens FILE [--zipf]] [--body BYTES] [--websocket | --stream]\n");
     exit(2);
 }
 
@@ -544,6 +548,8 @@ static void read_options(int argc, char **argv) {
             options.path = value;
         else if (strcmp(name, "--tokens") == 0)
             options.tokens_file = value;
+        else if (strcmp(name, "--requests") == 0)
+            options.n_most = strtoul(value, NULL, 10);
         else if (strcmp(name, "--body") == 0)
             options.body_bytes = strtoul(value, NULL, 10);
         else

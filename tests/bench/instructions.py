@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""Instructions a request, counted by callgrind: the same work twice, once with N requests and once with 2 N; what the second needs more is
+what N requests cost. Seconds vary with the machine, instructions do not, so a change that costs 3 % more is seen.
+
+    instructions.py JOTGATE LOAD UPSTREAM            compare with instructions.json (exit 1: dearer or cheaper by more than 3 %)
+    instructions.py JOTGATE LOAD UPSTREAM --write    take today's figures as the baseline
+
+A baseline belongs to one compiler and one set of libraries: with others it is printed, not compared (exit 77)."""
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BASELINE = os.path.join(HERE, "instructions.json")
+ISSUER = "https://bench.example/auth/v1"
+TOLERANCE, REQUESTS = 0.03, 1000
+
+SCENARIOS = {
+    "accepted": dict(tokens="good", status=200),
+    "accepted, every token new": dict(tokens="new", status=200),
+    "no token": dict(tokens=None, status=200),
+    "expired": dict(tokens="expired", status=401),
+    "over limit": dict(tokens="good", status=429, rate="1/day"),
+    "post 1 KiB": dict(tokens="good", status=200, method="POST", body=1024),
+}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def environment(jotgate):
+    """What a baseline depends on beside the code."""
+    linked = subprocess.check_output(["ldd", jotgate], text=True)
+    versions = sorted(os.path.basename(os.path.realpath(path)) for path in re.findall(r"=> (/\S+)", linked))
+    compiler = subprocess.check_output(["gcc", "-dumpfullversion"], text=True).strip()
+    return {"compiler": compiler, "libraries": [v for v in versions if re.match(r"lib(c|crypto|ssl|jansson)[-.]", v)]}
+
+
+class Rig:
+    def __init__(self, jotgate, load, upstream, work):
+        self.jotgate, self.load_program, self.work = jotgate, load, work
+        self.upstream_port = free_port()
+        self.upstream = subprocess.Popen([upstream, str(self.upstream_port)])
+        key = os.path.join(work, "key.pem")
+        jwk = json.loads(subprocess.check_output([jotgate, "mint", "--new-key", key, "--alg", "ES256"]))
+        self.write("jwks.json", json.dumps({"keys": [jwk]}))
+        self.tokens = {name: self.mint(key, name, *options) for name, options in {
+            "good": ("1", "2h"), "new": (str(4 * REQUESTS), "2h"), "expired": ("1", "-2h")}.items()}
+
+    def write(self, name, text):
+        path = os.path.join(self.work, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def mint(self, key, name, count, ttl):
+        out = subprocess.check_output([self.jotgate, "mint", "--alg", "ES256", "--key", key, "--sub", "bench", "--ttl", ttl, "--count", count,
+                                       "--claim", f"iss={ISSUER}"], text=True)
+        return self.write(f"{name}.tokens", out)
+
+    def instructions(self, scenario, n):
+        """Of the whole process that serves n requests over one connection, one after the other."""
+        port, out = free_port(), os.path.join(self.work, "callgrind.out")
+        config = self.write("jotgate.yaml", f"""
+listen: "127.0.0.1:{port}"
+admin: ""
+workers: 1
+drain: {{ delay: 0s, timeout: 1s }}
+supabase: {{ url: "http://127.0.0.1:{self.upstream_port}" }}
+issuers: [ {{ name: supabase, issuer: "{ISSUER}", jwks_file: {self.work}/jwks.json }} ]
+plans: {{ default: all, tiers: {{ all: {{ default: [ {{ name: burst, rate: {scenario.get("rate", "1000000000/second")} }} ] }} }} }}
+limits: {{ per_ip: {{ key: ip, rate: 1000000000/second, for: anonymous }} }}
+""")
+        with open(os.path.join(self.work, "log"), "wb") as log:
+            gateway = subprocess.Popen(
+                ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--dump-instr=no", self.jotgate, "-c", config], stdout=log, stderr=log)
+            try:
+                self.wait(port)
+                self.ask(port, scenario, 20)  # keys loaded, connections open, memory warm
+                result = self.ask(port, scenario, n)
+            finally:
+                gateway.send_signal(signal.SIGTERM)
+                gateway.wait(30)
+        if result["statuses"] != {str(scenario["status"]): n}:
+            raise RuntimeError(f"expected {n} times {scenario['status']}, got {result}")
+        with open(out, encoding="utf-8") as file:
+            return int(re.search(r"^(?:summary|totals): (\d+)", file.read(), re.M).group(1))
+
+    def ask(self, port, scenario, n):
+        argv = [self.load_program, "--port", str(port), "--connections", "1", "--seconds", "120", "--requests", str(n), "--path", "/rest/v1/todos",
+                "--method", scenario.get("method", "GET"), "--body", str(scenario.get("body", 0))]
+        if scenario["tokens"]:
+            argv += ["--tokens", self.tokens[scenario["tokens"]]]
+        return json.loads(subprocess.check_output(argv, timeout=150))
+
+    @staticmethod
+    def wait(port):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", port), 0.5).close()
+                return
+            except OSError:
+                time.sleep(0.1)
+        raise RuntimeError("the gateway does not listen")
+
+
+def measure(jotgate, load, upstream):
+    work = tempfile.mkdtemp(prefix="instructions-")
+    rig = Rig(jotgate, load, upstream, work)
+    try:
+        return {name: round((rig.instructions(s, 2 * REQUESTS) - rig.instructions(s, REQUESTS)) / REQUESTS) for name, s in SCENARIOS.items()}
+    finally:
+        rig.upstream.kill()
+        rig.upstream.wait()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def main():
+    programs, write = sys.argv[1:4], "--write" in sys.argv
+    here, figures = environment(programs[0]), measure(*programs)
+    if write:
+        with open(BASELINE, "w", encoding="utf-8") as file:
+            json.dump({"environment": here, "instructions_per_request": figures}, file, indent=2)
+            file.write("\n")
+    with open(BASELINE, encoding="utf-8") as file:
+        baseline = json.load(file)
+    off = 0
+    for name, figure in figures.items():
+        before = baseline["instructions_per_request"].get(name)
+        change = figure / before - 1 if before else 0
+        off += abs(change) > TOLERANCE or before is None
+        print(f"{name:<28} {figure:>8} instructions a request, baseline {before}, {100 * change:+.1f} %")
+    if baseline["environment"] != here:
+        print("not compared: the baseline is of another compiler or other libraries")
+        sys.exit(77)
+    sys.exit(off > 0)
+
+
+if __name__ == "__main__":
+    main()
