@@ -20,6 +20,7 @@ struct issuer_keys {
 struct keyring {
     _Atomic unsigned references; /* private */
     uint64_t generation;         /* grows with each publication */
+    uint64_t layout; /* grows when the issuers or their order change: whose settings' order it is */
     size_t n;
     struct issuer_keys issuers[];
 };

@@ -37,6 +37,9 @@ int keyset_parse(struct keyset **out, struct str document, const struct keyset_o
 struct keyset *keyset_ref(struct keyset *set);
 void keyset_unref(struct keyset *set); /* takes NULL; wipes secrets */
 
+/* The document that it was read from, so that it can be read again with other options; empty for none, and where symmetric keys
+ * were allowed (it may hold secrets). */
+struct str keyset_document(const struct keyset *set);
 size_t keyset_count(const struct keyset *set);           /* usable keys, the secret included */
 size_t keyset_count_published(const struct keyset *set); /* without the secret */
 const struct key *keyset_at(const struct keyset *set, size_t index);

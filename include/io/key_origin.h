@@ -31,5 +31,6 @@ struct key_status {
     int64_t age_s; /* since the last good fetch; -1: never */
     uint64_t n_fetches, n_failures;
     char error[200];  /* of the last fetch; empty when it was good */
+    char name[65];    /* the issuer's, as the settings call it */
     char issuer[200]; /* what `auto` means; empty: not known yet, or the settings say it */
 };

@@ -23,6 +23,7 @@ struct key {
 
 struct keyset {
     _Atomic unsigned references;
+    struct str document;
     size_t n;
     struct key keys[]; /* room for what the document lists, and the secret */
 };
@@ -220,6 +221,14 @@ static int add_secret(struct keyset *set, struct str secret, char why[160]) {
     return problem ? fail(-ENOMEM, why, problem) : 0;
 }
 
+static int keep_document(struct keyset *set, struct str document, char why[160]) {
+    set->document.at = str_dup(document);
+    if (!set->document.at)
+        return fail(-ENOMEM, why, "memory is out");
+    set->document.n = document.n;
+    return 0;
+}
+
 int keyset_parse(struct keyset **out, struct str document, const struct keyset_options *options,
                  char why[160]) {
     struct keyset *set = NULL;
@@ -231,6 +240,8 @@ int keyset_parse(struct keyset **out, struct str document, const struct keyset_o
         failed = fail(-ENOMEM, why, "memory is out");
     if (!failed && options->hs256_secret.n > 0)
         failed = add_secret(set, options->hs256_secret, why);
+    if (!failed && document.at && !options->allows_symmetric)
+        failed = keep_document(set, document, why);
     if (failed)
         keyset_unref(set);
     else
@@ -252,7 +263,12 @@ void keyset_unref(struct keyset *set) {
         return;
     for (size_t i = 0; i < set->n; i++)
         key_fini(&set->keys[i]);
+    free((char *)set->document.at);
     free(set);
+}
+
+struct str keyset_document(const struct keyset *set) {
+    return set->document;
 }
 
 size_t keyset_count(const struct keyset *set) { return set->n; }

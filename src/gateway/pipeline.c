@@ -16,6 +16,7 @@
 #include "gateway/own_paths.h"
 #include "gateway/relay.h"
 #include "gateway/request_head.h"
+#include "gateway_internal.h"
 #include <assert.h>
 
 enum outcome {
@@ -145,7 +146,7 @@ static enum outcome authenticate(struct exchange *x) {
     enum access access = x->route ? x->route->access : own_paths_access(x);
     identify_caller(x, access);
     if (x->caller.waits_for_keys) {
-        bool is_asked = key_source_want(x->parts->keys, x->caller.issuer);
+        bool is_asked = key_source_want(x->parts->keys, x->gateway->keyring, x->caller.issuer);
         x->asked_for_keys = true;
         x->waits_for_keys = is_asked;
         return is_asked ? WAIT : authenticate(x);

@@ -47,6 +47,10 @@ static int name_issuer(struct key_document *document, struct str value, const ch
     return 0;
 }
 
+int key_document_inherit(struct key_document *document, struct str issuer) {
+    return replace_text(&document->issuer, issuer) ? 0 : -ENOMEM;
+}
+
 void key_document_assume(struct key_document *document) {
     if (!document->issuer && document->origin->auto_issuer_default.n > 0)
         (void)!name_issuer(document, document->origin->auto_issuer_default, "settings");

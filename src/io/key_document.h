@@ -21,6 +21,8 @@ void key_document_fini(struct key_document *document);
 /* Ask once; the schedule says when again. Blocks. */
 void key_document_ask(struct key_document *document, struct key_fetcher *fetcher,
                       const struct key_times *times);
+/* What is known of `auto` already, from before the settings were read anew. */
+int key_document_inherit(struct key_document *document, struct str issuer) MUST_USE;
 /* What `auto` means while the document cannot be had. No effect once the issuer is known, or when it is not auto. */
 void key_document_assume(struct key_document *document);
 /* The keys are not where it said: ask again. For discovery only. */

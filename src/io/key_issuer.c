@@ -68,6 +68,21 @@ int key_issuer_init(struct key_issuer *issuer, const struct key_origin *origin,
     return origin->hs256_secret.n > 0 ? parse(issuer, STR_NONE, &issuer->keys, why) : 0;
 }
 
+int key_issuer_inherit(struct key_issuer *issuer, const struct issuer_keys *shown,
+                       int64_t good_ns) {
+    char why[160];
+    struct keyset *keys = NULL;
+    struct str document = shown->keys ? keyset_document(shown->keys) : STR_NONE;
+    if (shown->state == KEYS_NEVER || document.n == 0)
+        return 0;
+    TRY(parse(issuer, document, &keys, why));
+    keyset_unref(issuer->keys);
+    issuer->keys = keys;
+    issuer->state = shown->state;
+    issuer->good_ns = good_ns;
+    return shown->n_issuers > 0 ? key_document_inherit(&issuer->document, shown->issuers[0]) : 0;
+}
+
 void key_issuer_fini(struct key_issuer *issuer) {
     keyset_unref(issuer->keys);
     key_document_fini(&issuer->document);
@@ -347,6 +362,7 @@ void key_issuer_status(const struct key_issuer *issuer, struct key_status *statu
         .n_fetches = issuer->n_fetches,
         .n_failures = issuer->n_failures,
     };
+    snprintf(status->name, sizeof(status->name), STR_FMT, STR_ARG(issuer->origin->name));
     snprintf(status->error, sizeof(status->error), "%s", issuer->error);
     snprintf(status->issuer, sizeof(status->issuer), "%s",
              issuer->document.issuer ? issuer->document.issuer : "");

@@ -20,7 +20,7 @@ struct key_issuer {
     struct hash128 accepted; /* the document that `keys` came from */
     char etag[200];
     int64_t good_ns;    /* the last good fetch ended, monotonic; when state is not KEYS_NEVER */
-    int64_t fetched_ns; /* any fetch ended; when n_fetches > 0 */
+    int64_t fetched_ns; /* any fetch ended, monotonic; 0: none did yet */
     uint64_t n_fetches, n_failures;
     char error[200]; /* of the last fetch; empty when it was good */
 };
@@ -28,6 +28,11 @@ struct key_issuer {
 int key_issuer_init(struct key_issuer *issuer, const struct key_origin *origin,
                     const struct key_times *times) MUST_USE;
 void key_issuer_fini(struct key_issuer *issuer);
+
+/* Settings that were read anew say the same places, and another secret or other algorithms: what was last had there (at `good_ns`)
+ * holds, read as they want it, until it is asked for, which is due. */
+int key_issuer_inherit(struct key_issuer *issuer, const struct issuer_keys *shown,
+                       int64_t good_ns) MUST_USE;
 
 /* Does it have anything to fetch keys from? */
 bool key_issuer_has_source(const struct key_origin *origin);

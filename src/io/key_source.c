@@ -8,7 +8,7 @@
  * The issuers belong to the thread and are touched without the lock; everything else is touched with it, and nothing blocks while
  * it is held. A worker that was told to wait is always written to: at the end of the fetch, whatever came of it. */
 #include "io/key_source.h"
-#include "io/key_issuer.h"
+#include "io/key_desk.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -27,20 +27,7 @@ struct subscriber {
     bool is_owed, is_posted;
 };
 
-/* What others know of one issuer, and want of it. */
-struct desk {
-    bool is_busy;     /* a round runs */
-    bool is_wanted;   /* somebody waits for the keys */
-    bool is_demanded; /* the operator: everything, and from now on, not what runs already */
-    struct key_status status;
-    int64_t good_ns, fetched_ns;
-};
-
 struct key_source {
-    const struct key_origin *origins;
-    size_t n;
-    struct key_times times;
-    struct key_issuer *issuers;
     struct key_fetcher *fetcher;
     bool has_lock;
     pthread_t thread;
@@ -49,8 +36,10 @@ struct key_source {
     pthread_cond_t called;
     bool is_running, is_stopping;
     bool is_unpublished; /* memory was out */
+    struct key_times times;
     struct keyring *ring;
-    struct desk *desks;
+    struct desk **desks; /* n of them, in the settings' order */
+    size_t n;
     struct subscriber *subscribers;
 };
 
@@ -102,71 +91,60 @@ static bool is_mail_under_way(const struct key_source *source) {
     return false;
 }
 
-/* NULL when memory is out. */
-static struct keyring *compose(const struct key_source *source) {
-    struct keyring *ring = keyring_new(source->n);
-    for (size_t i = 0; ring && i < source->n; i++) {
-        if (key_issuer_show(&source->issuers[i], &ring->issuers[i]) < 0) {
-            keyring_unref(ring);
-            return NULL;
-        }
-    }
-    return ring;
-}
-
-static void publish(struct key_source *source) {
-    struct keyring *ring = compose(source);
-    source->is_unpublished = !ring;
-    if (!ring)
-        return;
-    ring->generation = source->ring ? source->ring->generation + 1 : 1;
+/* Takes `ring`. */
+static void show_to_all(struct key_source *source, struct keyring *ring) {
     keyring_unref(source->ring);
     source->ring = ring;
+    for (size_t i = 0; i < source->n; i++)
+        source->desks[i]->index = i;
     owe_all(source);
 }
 
-static void write_desk(struct key_source *source, size_t i) {
-    struct desk *desk = &source->desks[i];
-    key_issuer_status(&source->issuers[i], &desk->status);
-    desk->good_ns = source->issuers[i].good_ns;
-    desk->fetched_ns = source->issuers[i].fetched_ns;
+static void publish(struct key_source *source) {
+    struct keyring *ring = desks_compose(source->desks, source->n, source->ring);
+    source->is_unpublished = !ring;
+    if (ring)
+        show_to_all(source, ring);
 }
 
 /* ---- the control thread -------------------------------------------------------------------------------------------- */
 
-static int64_t due_of(const struct key_source *source, size_t i) {
-    const struct desk *desk = &source->desks[i];
-    return desk->is_wanted || desk->is_demanded ? 0 : key_issuer_due(&source->issuers[i]);
+static int64_t due_of(const struct desk *desk) {
+    return desk->is_wanted || desk->is_demanded ? 0 : key_issuer_due(&desk->issuer);
 }
 
-/* Whose turn it is next, and when; n when there is nobody. */
-static size_t next_issuer(const struct key_source *source, int64_t *due_ns) {
-    size_t next = source->n;
+/* Whose turn it is next, and when; NULL when there is nobody. */
+static struct desk *next_desk(const struct key_source *source, int64_t *due_ns) {
+    struct desk *next = NULL;
     *due_ns = INT64_MAX;
     for (size_t i = 0; i < source->n; i++) {
-        if (due_of(source, i) < *due_ns) {
-            next = i;
-            *due_ns = due_of(source, i);
+        if (due_of(source->desks[i]) < *due_ns) {
+            next = source->desks[i];
+            *due_ns = due_of(next);
         }
     }
     return next;
 }
 
-static void serve(struct key_source *source, size_t i) {
-    struct desk *desk = &source->desks[i];
+static void serve(struct key_source *source, struct desk *desk) {
     bool is_demanded = desk->is_demanded;
     desk->is_busy = true;
     desk->is_demanded = false;
+    desk->times = source->times;
     enum key_round round = is_demanded       ? KEY_ROUND_ALL
                            : desk->is_wanted ? KEY_ROUND_KEYS
                                              : KEY_ROUND_DUE;
 
     unlock(source);
-    struct key_round_result result = key_issuer_round(&source->issuers[i], source->fetcher, round);
+    struct key_round_result result = key_issuer_round(&desk->issuer, source->fetcher, round);
     lock(source);
 
     desk->is_busy = false;
-    write_desk(source, i);
+    if (desk->is_dismissed) {
+        desk_free(desk);
+        return;
+    }
+    desk_write(desk);
     if (result.shows_otherwise)
         publish(source);
     if (is_demanded || (desk->is_wanted && result.fetched_keys))
@@ -197,8 +175,8 @@ static void *control(void *arg) {
             publish(source);
         bool is_done = mail(source) && !source->is_unpublished;
         int64_t due_ns;
-        size_t next = next_issuer(source, &due_ns);
-        if (next < source->n && due_ns <= clock_now().mono_ns)
+        struct desk *next = next_desk(source, &due_ns);
+        if (next && due_ns <= clock_now().mono_ns)
             serve(source, next);
         else
             wait_until(source, due_ns, is_done);
@@ -226,32 +204,34 @@ static int init_lock(struct key_source *source) {
     return -failure;
 }
 
-static int init(struct key_source *source) {
+static int init(struct key_source *source, const struct key_origin *origins, size_t n) {
     TRY(init_lock(source));
-    source->issuers = calloc(source->n + 1, sizeof(*source->issuers));
-    source->desks = calloc(source->n + 1, sizeof(*source->desks));
+    source->desks = calloc(n + 1, sizeof(struct desk *));
     source->fetcher = key_fetcher_new();
-    if (!source->issuers || !source->desks || !source->fetcher)
+    if (!source->desks || !source->fetcher)
         return -ENOMEM;
-    for (size_t i = 0; i < source->n; i++) {
-        TRY(key_issuer_init(&source->issuers[i], &source->origins[i], &source->times));
-        write_desk(source, i);
+    for (; source->n < n; source->n++) {
+        source->desks[source->n] = desk_new(&origins[source->n], &source->times);
+        if (!source->desks[source->n])
+            return -ENOMEM;
     }
     publish(source);
     return source->ring ? 0 : -ENOMEM;
 }
 
+static bool are_good(const struct key_times *times) {
+    return times->refresh_s > 0 && times->max_stale_s > 0 && times->cooldown_s >= 0 &&
+           times->timeout_ms > 0;
+}
+
 struct key_source *key_source_new(const struct key_origin *origins, size_t n,
                                   const struct key_times *times) {
-    assert(times->refresh_s > 0 && times->max_stale_s > 0 && times->cooldown_s >= 0 &&
-           times->timeout_ms > 0);
+    assert(are_good(times));
     struct key_source *source = calloc(1, sizeof(*source));
     if (!source)
         return NULL;
-    source->origins = origins;
-    source->n = n;
     source->times = *times;
-    int failure = init(source);
+    int failure = init(source, origins, n);
     if (failure < 0) {
         key_source_free(source);
         errno = -failure;
@@ -269,12 +249,9 @@ void key_source_free(struct key_source *source) {
         source->subscribers = gone->next;
         free(gone);
     }
-    for (size_t i = 0; source->issuers && i < source->n; i++)
-        key_issuer_fini(&source->issuers[i]);
+    desks_free(source->desks, source->n);
     keyring_unref(source->ring);
     key_fetcher_free(source->fetcher);
-    free(source->issuers);
-    free(source->desks);
     if (source->has_lock) {
         pthread_cond_destroy(&source->called);
         pthread_mutex_destroy(&source->lock);
@@ -325,6 +302,49 @@ void key_source_stop(struct key_source *source) {
     unlock(source);
 }
 
+/* ---- other settings -------------------------------------------------------------------------------------------------- */
+
+static void dismiss(struct desk *desk) {
+    if (desk->is_busy)
+        desk->is_dismissed = true;
+    else
+        desk_free(desk);
+}
+
+/* Takes `desks` and `ring`. */
+static void take_over(struct key_source *source, struct desk **desks, size_t n,
+                      struct keyring *ring) {
+    for (size_t i = 0; i < source->n; i++)
+        if (!desks_have(desks, n, source->desks[i]))
+            dismiss(source->desks[i]);
+    free(source->desks);
+    source->desks = desks;
+    source->n = n;
+    ring->layout++;
+    show_to_all(source, ring);
+    (void)mail(source); /* the thread may be busy; what fails it does again */
+    /* Files are read with the settings; what is fetched is fetched in its own time. */
+    for (size_t i = 0; i < n; i++)
+        desks[i]->is_demanded |= desks[i]->origin.jwks_file.n > 0;
+    pthread_cond_signal(&source->called);
+}
+
+int key_source_change(struct key_source *source, const struct key_origin *origins, size_t n,
+                      const struct key_times *times) {
+    assert(are_good(times));
+    lock(source);
+    struct desk **desks = desks_change(source->desks, source->n, source->ring, origins, n, times);
+    struct keyring *ring = desks ? desks_compose(desks, n, source->ring) : NULL;
+    if (ring) {
+        source->times = *times;
+        take_over(source, desks, n, ring);
+    } else if (desks) {
+        desks_change_back(source->desks, source->n, desks, n);
+    }
+    unlock(source);
+    return ring ? 0 : -ENOMEM;
+}
+
 /* ---- from any thread ------------------------------------------------------------------------------------------------ */
 
 /* The ring with the wanted key may be on its way to this very thread, whose loop has not read it yet. Then nothing needs to be
@@ -337,20 +357,26 @@ static bool wait_for_mail(struct key_source *source) {
     return true;
 }
 
-bool key_source_want(struct key_source *source, size_t issuer) {
-    assert(issuer < source->n);
-    if (!key_issuer_has_source(&source->origins[issuer]))
-        return false;
-    struct desk *desk = &source->desks[issuer];
-    lock(source);
-    bool may_fetch = desk->is_busy || desk->is_wanted || desk->status.n_fetches == 0 ||
+static bool want(struct key_source *source, struct desk *desk) {
+    bool may_fetch = desk->is_busy || desk->is_wanted || desk->fetched_ns == 0 ||
                      clock_now().mono_ns - desk->fetched_ns >= source->times.cooldown_s * NS_PER_S;
     bool is_alive = source->is_running && !source->is_stopping;
-    if (is_alive && may_fetch) {
-        desk->is_wanted = true;
-        pthread_cond_signal(&source->called);
+    if (!is_alive || !key_issuer_has_source(&desk->origin))
+        return false;
+    if (!may_fetch)
+        return wait_for_mail(source);
+    desk->is_wanted = true;
+    pthread_cond_signal(&source->called);
+    return true;
+}
+
+bool key_source_want(struct key_source *source, const struct keyring *seen, size_t issuer) {
+    lock(source);
+    bool is_coming = true;
+    if (seen->layout == source->ring->layout) {
+        assert(issuer < source->n);
+        is_coming = want(source, source->desks[issuer]);
     }
-    bool is_coming = is_alive && (may_fetch || wait_for_mail(source));
     unlock(source);
     return is_coming;
 }
@@ -358,7 +384,7 @@ bool key_source_want(struct key_source *source, size_t issuer) {
 void key_source_refresh(struct key_source *source) {
     lock(source);
     for (size_t i = 0; i < source->n; i++)
-        source->desks[i].is_demanded = true;
+        source->desks[i]->is_demanded = true;
     pthread_cond_signal(&source->called);
     unlock(source);
 }
@@ -370,14 +396,16 @@ struct keyring *key_source_ring(struct key_source *source) {
     return ring;
 }
 
-void key_source_status(struct key_source *source, size_t issuer, struct key_status *status) {
-    assert(issuer < source->n);
+bool key_source_status(struct key_source *source, size_t issuer, struct key_status *status) {
     lock(source);
-    *status = source->desks[issuer].status;
-    int64_t good_ns = source->desks[issuer].good_ns;
+    bool is_there = issuer < source->n;
+    int64_t good_ns = is_there ? source->desks[issuer]->good_ns : 0;
+    if (is_there)
+        *status = source->desks[issuer]->status;
     unlock(source);
     if (good_ns > 0)
         status->age_s = (clock_now().mono_ns - good_ns) / NS_PER_S;
+    return is_there;
 }
 
 static bool can_verify(const struct key_status *status) {
@@ -403,15 +431,15 @@ bool key_source_is_ready(struct key_source *source, char why[256]) {
     size_t missing = 0;
     lock(source);
     for (size_t i = source->n; i-- > 0;) {
-        const struct key_status *status = &source->desks[i].status;
+        const struct key_status *status = &source->desks[i]->status;
         had_chance &= can_verify(status) || status->n_fetches > 0;
         is_ready |= can_verify(status);
         if (!can_verify(status))
             missing = i;
     }
     if (!had_chance || !is_ready)
-        say_what_is_missing(str_first(source->origins[missing].name, 64),
-                            &source->desks[missing].status, why);
+        say_what_is_missing(source->desks[missing]->origin.name, &source->desks[missing]->status,
+                            why);
     unlock(source);
     return had_chance && is_ready;
 }

@@ -221,6 +221,17 @@ START_TEST(sets_are_the_same_in_any_order) {
 }
 END_TEST
 
+START_TEST(a_set_can_be_read_again_from_its_document) {
+    static const char text[] = "{\"keys\":[]}";
+    struct keyset *set = parse(text, ALGORITHMS_ALL, false, NULL);
+    ck_assert(str_eq(keyset_document(set), STR(text)));
+    keyset_unref(set);
+    set = parse(text, ALGORITHMS_ALL, true, NULL); /* where secrets may be */
+    ck_assert_uint_eq(keyset_document(set).n, 0);
+    keyset_unref(set);
+}
+END_TEST
+
 START_TEST(a_set_lives_until_the_last_reference) {
     struct keyset *set = parse_all(SET(EC("")));
     ck_assert_ptr_eq(keyset_ref(set), set);
@@ -544,6 +555,7 @@ int main(void) {
     tcase_add_test(good, keys_that_share_a_kid_are_told_apart_by_the_algorithm);
     tcase_add_test(good, without_a_kid_every_fitting_key_is_offered_once);
     tcase_add_test(good, sets_are_the_same_in_any_order);
+    tcase_add_test(good, a_set_can_be_read_again_from_its_document);
     tcase_add_test(good, a_set_lives_until_the_last_reference);
     tcase_add_test(bad, an_unusable_key_is_skipped_and_the_set_lives_on);
     tcase_add_test(bad, a_modulus_is_bounded_on_both_sides);

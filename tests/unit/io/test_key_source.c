@@ -94,7 +94,7 @@ START_TEST(secret_alone_is_ready_and_fetches_nothing) {
     ck_assert_int_eq(keys()->state, KEYS_FRESH);
     ck_assert_uint_eq(keys()->n_issuers, 1);
     ck_assert_int_eq(key_source_start(source), 0);
-    ck_assert(!key_source_want(source, 0));
+    ck_assert(!key_source_want(source, ring, 0));
     refresh();
     end();
     ck_assert_int_eq(script.n_jwks + script.n_documents + script.n_others, 0);
@@ -135,7 +135,7 @@ START_TEST(wanted_key_is_fetched_once_and_then_not_within_the_cooldown) {
     serve(200, SET(KEY_A));
     start();
     serve(200, SET(KEY_A "," KEY_B));
-    ck_assert(key_source_want(source, 0));
+    ck_assert(key_source_want(source, ring, 0));
     await_events(1);
     ck_assert_uint_eq(n_published(), 2);
     ck_assert_int_eq(count(&script.n_jwks), 2);
@@ -147,7 +147,7 @@ START_TEST(ten_thousand_unknown_kids_cost_no_fetch_within_the_cooldown) {
     begin();
     start();
     for (int i = 0; i < 10000; i++)
-        ck_assert(!key_source_want(source, 0));
+        ck_assert(!key_source_want(source, ring, 0));
     end();
     ck_assert_int_eq(script.n_jwks, 1);
 }
@@ -158,10 +158,10 @@ START_TEST(ten_thousand_unknown_kids_share_the_fetch_that_runs) {
     times.cooldown_s = 0;
     start();
     hold(true);
-    ck_assert(key_source_want(source, 0));
+    ck_assert(key_source_want(source, ring, 0));
     await_held();
     for (int i = 0; i < 10000; i++)
-        ck_assert(key_source_want(source, 0));
+        ck_assert(key_source_want(source, ring, 0));
     hold(false);
     int before = n_events;
     await_events(1);
@@ -177,14 +177,14 @@ START_TEST(whoever_waited_is_written_to_when_the_fetch_fails_or_changes_nothing)
     times.cooldown_s = 0;
     start();
     uint64_t generation = ring->generation;
-    ck_assert(key_source_want(source, 0));
+    ck_assert(key_source_want(source, ring, 0));
     await_events(1);
     ck_assert_uint_eq(ring->generation, generation);
     serve(503, "");
-    ck_assert(key_source_want(source, 0));
+    ck_assert(key_source_want(source, ring, 0));
     await_events(1);
     ck_assert(keys()->last_fetch_failed);
-    ck_assert(key_source_want(source, 0));
+    ck_assert(key_source_want(source, ring, 0));
     await_events(1);
     ck_assert(keys()->last_fetch_failed);
     end();
@@ -198,10 +198,10 @@ START_TEST(ring_that_is_still_in_the_mail_is_waited_for_within_the_cooldown) {
     /* Our loop stands still, so the ring stays in the mail. */
     while (status().n_fetches == 0)
         ck_assert_int_eq(usleep(1000), 0);
-    ck_assert(key_source_want(source, 0));
+    ck_assert(key_source_want(source, ring, 0));
     await_events(1);
     ck_assert_uint_eq(n_published(), 2);
-    ck_assert(!key_source_want(source, 0));
+    ck_assert(!key_source_want(source, ring, 0));
     end();
     ck_assert_int_eq(script.n_jwks, 1);
 }
@@ -211,11 +211,11 @@ START_TEST(nothing_is_wanted_of_a_source_that_stands) {
     begin();
     times.cooldown_s = 0;
     subscribe(&origin, 1);
-    ck_assert(!key_source_want(source, 0));
+    ck_assert(!key_source_want(source, ring, 0));
     ck_assert_int_eq(key_source_start(source), 0);
     await_events(1);
     key_source_stop(source);
-    ck_assert(!key_source_want(source, 0));
+    ck_assert(!key_source_want(source, ring, 0));
     struct keyring *newest = key_source_ring(source);
     ck_assert_ptr_eq(newest, ring);
     keyring_unref(newest);
@@ -304,7 +304,7 @@ START_TEST(keys_come_from_a_file_and_are_read_again_when_wanted) {
     start();
     ck_assert_uint_eq(n_published(), 1);
     write_file(SET(KEY_A "," KEY_B));
-    ck_assert(key_source_want(source, 0));
+    ck_assert(key_source_want(source, ring, 0));
     await_events(1);
     ck_assert_uint_eq(n_published(), 2);
     write_file("{");
@@ -436,7 +436,7 @@ START_TEST(discovery_leads_to_the_keys) {
     ck_assert_uint_eq(n_published(), 2);
     ck_assert_int_eq(count(&script.n_documents), 1);
     serve(200, SET(KEY_A));
-    ck_assert(key_source_want(source, 0));
+    ck_assert(key_source_want(source, ring, 0));
     await_events(1);
     ck_assert_uint_eq(n_published(), 1);
     ck_assert_int_eq(count(&script.n_documents), 2); /* they might have moved */
@@ -467,6 +467,135 @@ START_TEST(discovery_without_a_usable_place_leads_nowhere) {
 }
 END_TEST
 
+/* ---- other settings ---- */
+
+static struct key_origin two[2];
+
+static void name_two(void) {
+    two[0] = (struct key_origin){
+        .name = STR("second"), .hs256_secret = STR(SECRET), .algorithms = ALGORITHMS_ALL};
+    two[1] = origin;
+}
+
+START_TEST(an_issuer_that_is_told_as_before_keeps_its_keys_and_is_not_asked) {
+    begin();
+    start();
+    name_two();
+    char name[] = "supabase"; /* the text is another: the settings that it was in are gone */
+    two[1].name = str_of(name);
+    struct keyset *keys_before = ring->issuers[0].keys;
+    ck_assert_int_eq(key_source_change(source, two, 2, &times), 0);
+    name[0] = 'X';
+    await_events(1);
+    ck_assert_uint_eq(ring->layout, 1);
+    ck_assert_uint_eq(ring->n, 2);
+    ck_assert_ptr_eq(ring->issuers[1].keys, keys_before);
+    ck_assert_int_eq(ring->issuers[1].state, KEYS_FRESH);
+    ck_assert_uint_eq(keyset_count(ring->issuers[0].keys), 1);
+    struct key_status now;
+    ck_assert(key_source_status(source, 1, &now) && !key_source_status(source, 2, &now));
+    ck_assert_str_eq(now.name, "supabase");
+    ck_assert_uint_eq(now.n_fetches, 1);
+    ck_assert_int_eq(key_source_change(source, &origin, 1, &times), 0);
+    await_events(1);
+    ck_assert_uint_eq(ring->layout, 2);
+    ck_assert_ptr_eq(ring->issuers[0].keys, keys_before);
+    end();
+    ck_assert_int_eq(script.n_jwks, 1);
+}
+END_TEST
+
+START_TEST(another_secret_counts_at_once_and_the_published_keys_stay) {
+    begin();
+    origin.hs256_secret = STR(SECRET);
+    origin.algorithms = ALGORITHMS_ALL;
+    start();
+    ck_assert_uint_eq(keyset_count(keys()->keys), 3);
+    struct keyset *before = keyset_ref(keys()->keys);
+    hold(true);
+    origin.hs256_secret = STR("another secret of at least 32 bytes");
+    ck_assert_int_eq(key_source_change(source, &origin, 1, &times), 0);
+    await_events(1);
+    ck_assert_int_eq(keys()->state, KEYS_FRESH);
+    ck_assert_uint_eq(keyset_count(keys()->keys), 3);
+    ck_assert(!keyset_holds(keys()->keys, key_print(keyset_at(before, 2))));
+    ck_assert(keyset_holds(keys()->keys, key_print(keyset_at(before, 0))));
+    origin.hs256_secret = STR_NONE;
+    ck_assert_int_eq(key_source_change(source, &origin, 1, &times), 0);
+    await_events(1);
+    ck_assert_uint_eq(keyset_count(keys()->keys), 2);
+    keyset_unref(before);
+    end();
+}
+END_TEST
+
+START_TEST(another_place_knows_no_keys_until_it_was_asked) {
+    begin();
+    start();
+    char elsewhere[80];
+    snprintf(elsewhere, sizeof(elsewhere), "%s?elsewhere", jwks_url);
+    origin.jwks_url = str_of(elsewhere);
+    hold(true);
+    ck_assert_int_eq(key_source_change(source, &origin, 1, &times), 0);
+    await_events(1);
+    ck_assert_int_eq(keys()->state, KEYS_NEVER);
+    ck_assert_uint_eq(status().n_fetches, 1); /* its name is the same: counted on */
+    hold(false);
+    await_events(1);
+    ck_assert_int_eq(keys()->state, KEYS_FRESH);
+    ck_assert_uint_eq(status().n_fetches, 2);
+    end();
+    ck_assert_int_eq(script.n_jwks, 2);
+}
+END_TEST
+
+START_TEST(settings_change_while_a_fetch_hangs_and_whoever_is_gone_gets_nothing) {
+    begin();
+    times.cooldown_s = 0;
+    start();
+    name_two();
+    hold(true);
+    ck_assert(key_source_want(source, ring, 0));
+    await_held();
+    struct keyring *seen = keyring_ref(ring);
+    ck_assert_int_eq(key_source_change(source, two, 2, &times), 0); /* busy, and stays */
+    await_events(1);
+    ck_assert_uint_eq(keyset_count_published(ring->issuers[1].keys), 2);
+    ck_assert(key_source_want(source, seen, 0));  /* another layout: a newer ring comes */
+    ck_assert(!key_source_want(source, ring, 0)); /* has nothing to fetch from */
+    ck_assert_int_eq(key_source_change(source, two, 1, &times), 0); /* busy, and dismissed */
+    await_events(1);
+    ck_assert_uint_eq(ring->n, 1);
+    hold(false);
+    ck_assert_int_eq(key_source_change(source, two, 2, &times), 0);
+    await_events(1);
+    ck_assert_uint_eq(ring->layout, 3);
+    keyring_unref(seen);
+    end();
+}
+END_TEST
+
+START_TEST(a_file_is_read_again_with_the_settings) {
+    char file[] = "/tmp/jotgate-test-XXXXXX";
+    int fd = mkstemp(file);
+    ck_assert_int_ge(fd, 0);
+    begin();
+    origin.jwks_url = STR_NONE;
+    origin.jwks_file = str_of(file);
+    ck_assert_int_gt(pwrite(fd, SET(KEY_A), strlen(SET(KEY_A)), 0), 0);
+    start();
+    ck_assert_uint_eq(n_published(), 1);
+    ck_assert_int_gt(pwrite(fd, SET(KEY_A "," KEY_B), strlen(SET(KEY_A "," KEY_B)), 0), 0);
+    ck_assert_int_eq(key_source_change(source, &origin, 1, &times), 0);
+    while (n_published() == 1)
+        await_events(1);
+    ck_assert_uint_eq(n_published(), 2);
+    end();
+    close(fd);
+    unlink(file);
+}
+END_TEST
+
 SUITE_MAIN("io/key_source", first_ring_knows_nothing_and_the_second_has_the_keys,
            request_says_who_asks_and_for_what, status_tells_count_age_and_fetches,
            issuer_that_cannot_be_reached_leaves_us_unready_and_heals_by_itself,
@@ -484,4 +613,9 @@ SUITE_MAIN("io/key_source", first_ring_knows_nothing_and_the_second_has_the_keys
            auto_issuer_is_the_default_until_there_is_a_document,
            auto_issuer_stays_open_while_neither_document_nor_keys_can_be_had,
            unreachable_document_is_asked_again_by_itself, discovery_leads_to_the_keys,
-           discovery_without_a_usable_place_leads_nowhere)
+           discovery_without_a_usable_place_leads_nowhere,
+           an_issuer_that_is_told_as_before_keeps_its_keys_and_is_not_asked,
+           another_secret_counts_at_once_and_the_published_keys_stay,
+           another_place_knows_no_keys_until_it_was_asked,
+           settings_change_while_a_fetch_hangs_and_whoever_is_gone_gets_nothing,
+           a_file_is_read_again_with_the_settings)
