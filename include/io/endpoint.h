@@ -19,6 +19,7 @@ bool endpoint_unix(struct str path, struct endpoint *endpoint) MUST_USE;
 int endpoint_of_socket(int fd, struct endpoint *endpoint) MUST_USE;
 /* The internet address; false for a unix socket. *port may be NULL. */
 bool endpoint_ip(const struct endpoint *endpoint, struct ip *ip, uint16_t *port);
+bool endpoint_eq(const struct endpoint *a, const struct endpoint *b);
 /* Text for the log; NUL-terminated. */
 void endpoint_text(const struct endpoint *endpoint, char out[128]);
 

@@ -2,6 +2,7 @@
 #pragma once
 #include "http/head.h"
 #include "io/connection.h"
+#include "io/health.h"
 #include "io/resolver.h"
 #include "settings/settings.h"
 
@@ -14,6 +15,9 @@
  * before one byte of the answer came; then once, on a fresh connection. A request that may not
  * be repeated takes a connection that was idle for less than a second, or a fresh one.
  *
+ * A name's addresses are tried in turn, ejected ones (io/health.h) last; failures are a connect that is refused or late, TLS, a fresh
+ * connection that ends before an answer, and no answer in time.
+ *
  * No function here raises an event synchronously: events come from the loop. */
 struct upstream_pool;
 struct upstream_call;
@@ -21,19 +25,24 @@ struct upstream_call;
 struct upstream_limits {
     uint32_t n_idle; /* kept per origin; default 64 */
     int64_t idle_ns; /* kept for; default 30 s, less when the upstream's Keep-Alive says less */
-    /* Per origin and worker; default 1,024; beyond it a call fails OVERLOADED */
+    /* Calls at once, per origin and worker; default 1,024. The next n_queued (1,024) wait in the order in which they came, for at most
+     * queue_ns (1 s); beyond that a call fails OVERLOADED. */
     uint32_t n_open;
     struct head_limits head;
+    uint32_t n_queued;
+    int64_t queue_ns;
+    struct health_rule health;
 };
 #define UPSTREAM_LIMITS_DEFAULT \
-    ((struct upstream_limits){64, 30 * NS_PER_S, 1024, HEAD_LIMITS_DEFAULT})
+    ((struct upstream_limits){64, 30 * NS_PER_S, 1024, HEAD_LIMITS_DEFAULT, 1024, NS_PER_S, \
+                              HEALTH_RULE_DEFAULT})
 
 /* clang-format off */
 enum upstream_failure {
     UPSTREAM_UNREACHABLE, /* no such name, refused, no route, connect deadline, TLS        502 */
     UPSTREAM_BROKEN,      /* reset, closed early, malformed or too large an answer head     502 */
     UPSTREAM_TIMEOUT,     /* no head within first_byte, or no byte of the body within idle  504 */
-    UPSTREAM_OVERLOADED,  /* n_open                                                         503 */
+    UPSTREAM_OVERLOADED,  /* n_open, and no place in the queue or none in time              503 */
 };
 /* clang-format on */
 
@@ -102,7 +111,9 @@ struct upstream_timing upstream_timing(const struct upstream_call *call);
 void upstream_finish(struct upstream_call *call);
 
 struct upstream_stats {
-    size_t n_idle, n_open;
-    uint64_t n_connects, n_reuses, n_retries;
+    size_t n_idle, n_open, n_queued;
+    size_t n_ejected; /* addresses, now */
+    uint64_t n_connects, n_reuses, n_retries, n_ejections;
+    uint64_t n_overloads; /* calls that got no place */
 };
 struct upstream_stats upstream_pool_stats(const struct upstream_pool *pool);

@@ -93,6 +93,10 @@ bool endpoint_ip(const struct endpoint *endpoint, struct ip *ip, uint16_t *port)
     return true;
 }
 
+bool endpoint_eq(const struct endpoint *a, const struct endpoint *b) {
+    return a->length == b->length && memcmp(&a->address, &b->address, a->length) == 0;
+}
+
 void endpoint_text(const struct endpoint *endpoint, char out[128]) {
     struct ip ip;
     uint16_t port;

@@ -122,12 +122,21 @@ struct line *line_take(struct site *site, bool may_repeat) {
     return NULL;
 }
 
+void site_drop_idle(struct site *site, const struct endpoint *endpoint) {
+    for (struct line *line = site->newest, *older; line; line = older) {
+        older = line->older;
+        if (endpoint_eq(&line->endpoint, endpoint))
+            discard(site, line);
+    }
+}
+
 void line_keep(struct line *line, int64_t keep_ns) {
     struct site *site = line->site;
     struct lines *lines = site->lines;
     assert(line->channel.connection.state == CONNECTION_OPEN);
     assert(buffer_length(&line->channel.in) == 0 && buffer_length(&line->channel.out) == 0);
-    if (lines->n_idle_max == 0 || keep_ns <= 0) {
+    if (lines->n_idle_max == 0 || keep_ns <= 0 ||
+        health_is_ejected(&site->health, &line->endpoint, loop_now(lines->loop)->mono_ns)) {
         line_drop(line, false);
         return;
     }
@@ -149,11 +158,12 @@ void line_keep(struct line *line, int64_t keep_ns) {
 
 /* ---- life */
 
-struct line *line_new(struct site *site) {
+struct line *line_new(struct site *site, const struct endpoint *endpoint) {
     struct line *line = calloc(1, sizeof(*line));
     if (!line)
         return NULL;
     line->site = site;
+    line->endpoint = *endpoint;
     channel_init(&line->channel);
     return line;
 }

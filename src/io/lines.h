@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 #include "io/channel.h"
+#include "io/health.h"
 #include "settings/settings.h"
 
 /* The connections of one worker to its upstreams, by where they lead: those in use, and those
  * kept alive for the next call (last in, first out: the newest is the least likely to have been
  * closed meanwhile, and the others get old and go). Knows nothing of HTTP calls; io/upstream
  * puts them on lines. */
+
+struct upstream_call;
 
 /* Where lines lead. Lives on while it is held or has idle lines or there are few; compared by content, so that pools
  * outlive a reload of settings. */
@@ -20,11 +23,16 @@ struct site {
     uint32_t n_held; /* by calls */
     uint32_t n_idle;
     struct line *newest, *oldest; /* idle */
+    struct health health;         /* of its addresses */
+    /* Calls: with a place, and waiting for one in this order (upstream_place.c). */
+    uint32_t n_busy, n_waiting;
+    struct upstream_call *first_waiting, *last_waiting;
 };
 
 struct line {
     struct channel channel; /* its connection's on_event is the user's while in use */
     struct site *site;
+    struct endpoint endpoint;   /* that it was connected to */
     void *user;                 /* NULL: idle */
     struct line *newer, *older; /* idle */
     struct timer timer;         /* idle */
@@ -49,9 +57,11 @@ void site_release(struct site *site);
 /* An idle line that still looks good, or NULL. Whoever may not send a request twice gets one
  * that was idle for less than a second. */
 struct line *line_take(struct site *site, bool may_repeat) MUST_USE;
+/* The idle ones that lead to this address of it are closed. */
+void site_drop_idle(struct site *site, const struct endpoint *endpoint);
 /* A line that is not connected yet. NULL when memory is out. */
-struct line *line_new(struct site *site) MUST_USE;
-/* Kept for the next call, for at most `keep_ns`. Its buffers must be empty. */
+struct line *line_new(struct site *site, const struct endpoint *endpoint) MUST_USE;
+/* Kept for the next call, for at most `keep_ns`, unless its address is ejected. Its buffers must be empty. */
 void line_keep(struct line *line, int64_t keep_ns);
 /* Closed and freed; with RST when the peer must not take what it has for complete. */
 void line_drop(struct line *line, bool with_reset);

@@ -24,18 +24,24 @@ static void try_again(struct upstream_call *call) {
     call_connect(call);
 }
 
-static void end_without_head(struct upstream_call *call) {
+static const char *end_text(const struct upstream_call *call) {
     const struct channel *ch = &call->line->channel;
     bool has_begun = ch->n_read > call->n_read_before;
-    if (may_try_again(call))
+    if (ch->broken)
+        return has_begun ? "connection broken within the answer's head"
+                         : "connection broken before an answer";
+    return has_begun ? "closed within the answer's head" : "closed before an answer";
+}
+
+static void end_without_head(struct upstream_call *call) {
+    if (may_try_again(call)) {
         try_again(call);
-    else if (ch->broken)
-        call_fail(call, UPSTREAM_BROKEN,
-                  has_begun ? "connection broken within the answer's head"
-                            : "connection broken before an answer");
-    else
-        call_fail(call, UPSTREAM_BROKEN,
-                  has_begun ? "closed within the answer's head" : "closed before an answer");
+        return;
+    }
+    const char *text = end_text(call);
+    if (!call->timing.reused) /* else it may have been stale, which says nothing of the address */
+        call_note_failure(call, text);
+    call_fail(call, UPSTREAM_BROKEN, text);
 }
 
 static void skip_interim(struct upstream_call *call) {
@@ -68,6 +74,7 @@ static void take_head(struct upstream_call *call) {
     call_stop_timers(call);
     call->state = CALL_ANSWERED;
     call->site->is_old = call->head.minor == 0;
+    call_note_answer(call);
     call->timing.head_ns = call_now_ns(call);
     call->owes_head = true;
 }

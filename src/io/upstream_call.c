@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* One call to an upstream, from upstream_start to upstream_finish:
  *
- *   RESOLVING -> CONNECTING -> WAITING -> ANSWERED
- *        `------- a kept line -----^
+ *   QUEUED -> RESOLVING -> CONNECTING -> WAITING -> ANSWERED
+ *                  `------- a kept line -----^
  *
  * Any but the last may go to FAILED; WAITING goes back to RESOLVING, once, when a kept line turns
  * out to be dead.
@@ -133,7 +133,10 @@ void upstream_pool_free(struct upstream_pool *pool) {
 
 struct upstream_stats upstream_pool_stats(const struct upstream_pool *pool) {
     struct upstream_stats stats = pool->stats;
+    stats.n_open -= stats.n_queued;
     stats.n_idle = pool->lines.n_idle;
+    for (const struct site *site = pool->lines.sites; site; site = site->next)
+        stats.n_ejected += health_count_ejected(&site->health, loop_now(pool->loop)->mono_ns);
     return stats;
 }
 
@@ -156,14 +159,18 @@ struct upstream_call *upstream_start(struct upstream_pool *pool, const struct or
     call->request = *request;
     call->has_ended = request->framing == FRAMING_NONE;
     pool->stats.n_open++;
-    struct line *line = NULL;
-    if (site->n_held > pool->limits.n_open)
-        call_fail(call, UPSTREAM_OVERLOADED, "too many calls to this upstream");
-    else if ((line = line_take(site, request->is_idempotent && request->framing == FRAMING_NONE)))
+    call_ask_for_place(call);
+    return call;
+}
+
+void call_go(struct upstream_call *call) {
+    const struct upstream_request *request = &call->request;
+    struct line *line =
+        line_take(call->site, request->is_idempotent && request->framing == FRAMING_NONE);
+    if (line)
         call_reuse(call, line);
     else
         call_connect(call);
-    return call;
 }
 
 static bool is_reusable(const struct upstream_call *call) {
@@ -206,6 +213,7 @@ void upstream_finish(struct upstream_call *call) {
         line_keep(call->line, keep_ns(call));
     else
         call_drop_line(call);
+    call_leave_place(call);
     assert(pool->stats.n_open > 0);
     pool->stats.n_open--;
     site_release(call->site);

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* What the upstream client's own files share: upstream_call.c (what owners call and hear),
- * upstream_connect.c (to a line, and the request onto it), upstream_answer.c (the answer's
- * head). */
+ * upstream_place.c (whose turn it is), upstream_connect.c (to a line, and the request onto it), upstream_answer.c (the answer's
+ * head), upstream_health.c (what it tells of the address). */
 #include "io/upstream.h"
 #include "lines.h"
 
-enum call_state { CALL_RESOLVING, CALL_CONNECTING, CALL_WAITING, CALL_ANSWERED, CALL_FAILED };
+enum call_state {
+    CALL_QUEUED,
+    CALL_RESOLVING,
+    CALL_CONNECTING,
+    CALL_WAITING,
+    CALL_ANSWERED,
+    CALL_FAILED
+};
 
 struct upstream_pool {
     struct loop *loop;
@@ -26,6 +33,8 @@ struct upstream_call {
     struct upstream_request request;
     enum call_state state;
     enum upstream_failure failure;
+    struct upstream_call *before, *behind; /* QUEUED */
+    bool has_place;
     const char *reason; /* of the failure, or why the body broke */
     struct upstream_timing timing;
 
@@ -65,6 +74,16 @@ void call_advance(struct upstream_call *call);
 void call_advance_later(struct upstream_call *call); /* from anywhere */
 void call_stop_timers(struct upstream_call *call);
 void call_drop_line(struct upstream_call *call); /* with RST when the request was cut */
+
+void call_go(struct upstream_call *call); /* on a kept line or a fresh one */
+
+/* upstream_place.c */
+void call_ask_for_place(struct upstream_call *call); /* then call_go: now, later or never */
+void call_leave_place(struct upstream_call *call);   /* or the row; fine without either */
+
+/* upstream_health.c: of the address that the call's line leads to */
+void call_note_failure(struct upstream_call *call, const char *why);
+void call_note_answer(struct upstream_call *call);
 
 /* upstream_connect.c */
 void call_connect(struct upstream_call *call); /* to a fresh line */

@@ -8,14 +8,19 @@
 
 /* ---- the request */
 
+static void fail_late(struct upstream_call *call, const char *why) {
+    call_note_failure(call, why);
+    call_fail(call, UPSTREAM_TIMEOUT, why);
+}
+
 static void on_send_late(struct timer *timer) {
     struct upstream_call *call = CONTAINER_OF(timer, struct upstream_call, send_timer);
-    call_fail(call, UPSTREAM_TIMEOUT, "the upstream does not take the request");
+    fail_late(call, "the upstream does not take the request");
 }
 
 static void on_head_late(struct timer *timer) {
     struct upstream_call *call = CONTAINER_OF(timer, struct upstream_call, wait_timer);
-    call_fail(call, UPSTREAM_TIMEOUT, "no answer in time");
+    fail_late(call, "no answer in time");
 }
 
 static void wait_for_head(struct upstream_call *call) {
@@ -111,16 +116,20 @@ void call_reuse(struct upstream_call *call, struct line *line) {
 
 static void try_next_address(struct upstream_call *call, const char *why);
 
+static void leave_address(struct upstream_call *call, const char *why) {
+    call_note_failure(call, why);
+    try_next_address(call, why);
+}
+
 static void on_connect_late(struct timer *timer) {
-    try_next_address(CONTAINER_OF(timer, struct upstream_call, send_timer),
-                     "no connection in time");
+    leave_address(CONTAINER_OF(timer, struct upstream_call, send_timer), "no connection in time");
 }
 
 /* Each address gets its share of what is left, so that a silent first one does not use up the
  * others' time. */
 static void connect_to(struct upstream_call *call, const struct endpoint *endpoint, size_t n_left) {
     struct upstream_pool *pool = call->pool;
-    struct line *line = line_new(call->site);
+    struct line *line = line_new(call->site, endpoint);
     if (!line) {
         call_fail(call, UPSTREAM_UNREACHABLE, "out of memory");
         return;
@@ -151,6 +160,7 @@ static void try_next_address(struct upstream_call *call, const char *why) {
 static void on_resolved(struct lookup *lookup, const struct resolved *resolved) {
     struct upstream_call *call = CONTAINER_OF(lookup, struct upstream_call, lookup);
     call->addresses = *resolved;
+    health_order(&call->site->health, &call->addresses, call_now_ns(call));
     try_next_address(call, resolved->failure == -ENOENT ? "no such host name"
                                                         : "the name service failed");
 }
@@ -180,7 +190,7 @@ void call_connect(struct upstream_call *call) {
 void call_look_at_connecting(struct upstream_call *call) {
     const struct connection *connection = &call->line->channel.connection;
     if (connection->state == CONNECTION_FAILED) {
-        try_next_address(call, connection->failure_text);
+        leave_address(call, connection->failure_text);
     } else if (connection->state == CONNECTION_OPEN) {
         loop_timer_clear(call->pool->loop, &call->send_timer);
         begin(call);

@@ -15,6 +15,18 @@ static bool is_read_as(const char *text, const char *expected) {
     return strcmp(out, expected) == 0;
 }
 
+START_TEST(endpoints_are_equal_when_address_and_port_are) {
+    static const char *const texts[] = {"127.0.0.1:80", "127.0.0.1:81", "127.0.0.2:80", "[::1]:80",
+                                        "unix:/a",      "unix:/b",      "unix:/ab"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        for (size_t j = 0; j < sizeof(texts) / sizeof(texts[0]); j++) {
+            struct endpoint a, b;
+            ck_assert(endpoint_parse(str_of(texts[i]), &a) && endpoint_parse(str_of(texts[j]), &b));
+            ck_assert_msg(endpoint_eq(&a, &b) == (i == j), "%s and %s", texts[i], texts[j]);
+        }
+}
+END_TEST
+
 START_TEST(addresses_with_ports_are_read) {
     ck_assert(is_read_as("127.0.0.1:8080", "127.0.0.1:8080"));
     ck_assert(is_read_as("[::1]:65535", "[::1]:65535"));
@@ -150,7 +162,8 @@ START_TEST(unix_listener_replaces_a_dead_socket_but_not_a_live_one) {
 }
 END_TEST
 
-RIG_MAIN("io/endpoint", addresses_with_ports_are_read, what_is_no_address_is_refused,
+RIG_MAIN("io/endpoint", endpoints_are_equal_when_address_and_port_are,
+         addresses_with_ports_are_read, what_is_no_address_is_refused,
          unix_path_that_does_not_fit_is_refused, ipv4_and_its_mapped_form_are_one_address,
          listener_takes_a_free_port_and_shares_it_with_the_next_worker,
          accepted_socket_sends_without_delay, accepted_socket_keeps_little_unsent,
