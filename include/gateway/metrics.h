@@ -42,11 +42,15 @@ enum metrics_gauge {
     GAUGE_EVICTED,
     GAUGE_UPSTREAM_OPEN,
     GAUGE_UPSTREAM_IDLE,
+    GAUGE_UPSTREAM_QUEUED,
+    GAUGE_UPSTREAM_EJECTED,
     GAUGE_CACHED_TOKENS,
     GAUGE_CACHED_TOKEN_BYTES,
     GAUGE_UPSTREAM_CONNECTS,
     GAUGE_UPSTREAM_REUSES,
     GAUGE_UPSTREAM_RETRIES,
+    GAUGE_UPSTREAM_EJECTIONS,
+    GAUGE_UPSTREAM_OVERLOADS,
     GAUGE_COUNT,
 };
 void metrics_set(struct metrics *metrics, size_t worker, enum metrics_gauge gauge, int64_t value);

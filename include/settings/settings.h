@@ -130,8 +130,10 @@ struct settings {
     size_t n_workers;         /* 0: auto */
     int64_t drain_delay_ns, drain_timeout_ns;
     struct http_limits http;
-    uint32_t upstream_max_idle, upstream_max_open;
-    int64_t upstream_idle_ns;
+    uint32_t upstream_max_idle, upstream_max_open, upstream_max_queue; /* of each worker */
+    int64_t upstream_idle_ns, upstream_queue_ns;
+    uint32_t upstream_eject_failures; /* 0: never */
+    int64_t upstream_eject_ns;
     size_t token_cache_entries;
     size_t token_cache_bytes;
     size_t limit_buckets;

@@ -122,6 +122,10 @@ static void copy_gauges(struct timer *timer) {
     metrics_set(metrics, worker, GAUGE_EVICTED, (int64_t)front.n_evicted);
     metrics_set(metrics, worker, GAUGE_UPSTREAM_OPEN, (int64_t)pool.n_open);
     metrics_set(metrics, worker, GAUGE_UPSTREAM_IDLE, (int64_t)pool.n_idle);
+    metrics_set(metrics, worker, GAUGE_UPSTREAM_QUEUED, (int64_t)pool.n_queued);
+    metrics_set(metrics, worker, GAUGE_UPSTREAM_EJECTED, (int64_t)pool.n_ejected);
+    metrics_set(metrics, worker, GAUGE_UPSTREAM_EJECTIONS, (int64_t)pool.n_ejections);
+    metrics_set(metrics, worker, GAUGE_UPSTREAM_OVERLOADS, (int64_t)pool.n_overloads);
     metrics_set(metrics, worker, GAUGE_UPSTREAM_CONNECTS, (int64_t)pool.n_connects);
     metrics_set(metrics, worker, GAUGE_UPSTREAM_REUSES, (int64_t)pool.n_reuses);
     metrics_set(metrics, worker, GAUGE_UPSTREAM_RETRIES, (int64_t)pool.n_retries);
@@ -166,6 +170,10 @@ struct gateway *gateway_new(const struct gateway_parts *parts) {
     upstream.n_idle = settings->upstream_max_idle;
     upstream.n_open = settings->upstream_max_open;
     upstream.idle_ns = settings->upstream_idle_ns;
+    upstream.n_queued = settings->upstream_max_queue;
+    upstream.queue_ns = settings->upstream_queue_ns;
+    upstream.health =
+        (struct health_rule){settings->upstream_eject_failures, settings->upstream_eject_ns};
     upstream.head = (struct head_limits){settings->http.max_request_line, settings->http.max_head,
                                          settings->http.max_fields};
     struct token_cache_limits cache = TOKEN_CACHE_LIMITS_DEFAULT;

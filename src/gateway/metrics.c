@@ -284,11 +284,15 @@ static int put_gauges(const struct metrics *m, struct buffer *out) {
         [GAUGE_EVICTED]            = {"jotgate_connections_evicted_total", "counter", "Idle client connections closed to make room for new ones."},
         [GAUGE_UPSTREAM_OPEN]      = {"jotgate_upstream_connections_busy", "gauge", "Upstream connections with a request."},
         [GAUGE_UPSTREAM_IDLE]      = {"jotgate_upstream_connections_idle", "gauge", "Upstream connections kept for reuse."},
+        [GAUGE_UPSTREAM_QUEUED]    = {"jotgate_upstream_queued", "gauge", "Requests that wait for a place at an upstream."},
+        [GAUGE_UPSTREAM_EJECTED]   = {"jotgate_upstream_ejected", "gauge", "Upstream addresses ejected, summed over the workers."},
         [GAUGE_CACHED_TOKENS]      = {"jotgate_cached_tokens", "gauge", "Verified tokens held."},
         [GAUGE_CACHED_TOKEN_BYTES] = {"jotgate_cached_token_bytes", "gauge", "Bytes of the verified tokens held."},
         [GAUGE_UPSTREAM_CONNECTS]  = {"jotgate_upstream_connects_total", "counter", "Upstream connections made."},
         [GAUGE_UPSTREAM_REUSES]    = {"jotgate_upstream_reuses_total", "counter", "Requests on a kept connection."},
         [GAUGE_UPSTREAM_RETRIES]   = {"jotgate_upstream_retries_total", "counter", "Requests sent again after a stale connection."},
+        [GAUGE_UPSTREAM_EJECTIONS] = {"jotgate_upstream_ejections_total", "counter", "Ejections of upstream addresses, summed over the workers."},
+        [GAUGE_UPSTREAM_OVERLOADS] = {"jotgate_upstream_overloads_total", "counter", "Requests that got no place at an upstream."},
     };
     /* clang-format on */
     for (size_t g = 0; g < GAUGE_COUNT; g++) {

@@ -75,11 +75,22 @@ static bool read_http(struct reader *r, const struct branch *b, void *target) {
     return false;
 }
 
+static bool read_eject(struct reader *r, const struct branch *b, void *target) {
+    static const struct entry entries[] = {
+        {"failures", read_count32, AT(upstream_eject_failures), "5"},
+        {"for", read_timeout, AT(upstream_eject_ns), "10s"},
+    };
+    return READ_SECTION(r, b->line ? b : NULL, entries, target);
+}
+
 static bool read_upstream(struct reader *r, const struct branch *b, void *target) {
     static const struct entry entries[] = {
         {"max_idle", read_count32, AT(upstream_max_idle), "64"},
         {"max_open", read_count32, AT(upstream_max_open), "1024"},
         {"idle_timeout", read_timeout, AT(upstream_idle_ns), "30s"},
+        {"max_queue", read_count32, AT(upstream_max_queue), "1024"},
+        {"queue_timeout", read_timeout, AT(upstream_queue_ns), "1s"},
+        {"eject", read_eject, 0, ""},
     };
     const struct settings *s = target;
     if (!READ_SECTION(r, b->line ? b : NULL, entries, target))

@@ -51,6 +51,10 @@ START_TEST(a_project_is_enough_and_the_rest_has_defaults) {
     ck_assert_uint_eq(s->upstream_max_idle, 64);
     ck_assert_uint_eq(s->upstream_max_open, 1024);
     ck_assert_int_eq(s->upstream_idle_ns, 30 * NS_PER_S);
+    ck_assert_uint_eq(s->upstream_max_queue, 1024);
+    ck_assert_int_eq(s->upstream_queue_ns, NS_PER_S);
+    ck_assert_uint_eq(s->upstream_eject_failures, 5);
+    ck_assert_int_eq(s->upstream_eject_ns, 10 * NS_PER_S);
     ck_assert_uint_eq(s->token_cache_entries, 10000);
     ck_assert_uint_eq(s->token_cache_bytes, 32 << 20);
     ck_assert_uint_eq(s->limit_buckets, 1 << 20);
