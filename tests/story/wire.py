@@ -4,6 +4,7 @@
 Nothing here goes through an HTTP library, so that a test says byte for byte what is sent and sees what came. Whoever
 waits has a deadline and waits for an event, never for a while.
 """
+import ctypes
 import hashlib
 import json
 import random
@@ -96,11 +97,13 @@ class Wire:
         self.ended = False
 
     @classmethod
-    def to(cls, port, host="127.0.0.1", receive_buffer=None):
+    def to(cls, port, host="127.0.0.1", receive_buffer=None, source=None):
         sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.settimeout(DEADLINE_S)
+        if source:
+            sock.bind((source, 0))
         sock.connect((host, port))
         return cls(sock)
 
@@ -117,6 +120,12 @@ class Wire:
         """Close with RST instead of FIN."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
+
+    def vanish(self):
+        """From now on the kernel drops what comes for this socket: no acknowledgement, no FIN, no RST, as of a machine without power."""
+        drop_all = struct.pack("HBBI", 0x06, 0, 0, 0)  # BPF: return 0 bytes of the packet
+        room = ctypes.create_string_buffer(drop_all)
+        self.sock.setsockopt(socket.SOL_SOCKET, 26, struct.pack("HL", 1, ctypes.addressof(room)))  # SO_ATTACH_FILTER
 
     def finish(self):
         """Say that nothing more will be sent."""
