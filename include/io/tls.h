@@ -13,6 +13,9 @@
  * resumed, ALPN http/1.1, no renegotiation. */
 struct tls_client;
 struct tls_client *tls_client_new(char why[160]) MUST_USE;
+/* For another protocol than HTTP: no ALPN; `ca_file` (PEM; empty: the system) is trusted instead of the
+ * system's authorities. */
+struct tls_client *tls_client_new_private(struct str ca_file, char why[160]) MUST_USE;
 void tls_client_free(struct tls_client *tls); /* takes NULL; no stream may be open */
 
 /* One connection's TLS. */

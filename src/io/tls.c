@@ -161,6 +161,34 @@ struct tls_client *tls_client_new(char why[160]) {
     return tls;
 }
 
+static bool trust_only(SSL_CTX *ctx, struct str ca_file) {
+    X509_STORE *store = X509_STORE_new();
+    char *path = str_dup(ca_file);
+    bool is_loaded = false;
+    if (store && path) {
+        SSL_CTX_set_cert_store(ctx, store);
+        is_loaded = SSL_CTX_load_verify_locations(ctx, path, NULL) == 1;
+    } else {
+        X509_STORE_free(store);
+    }
+    free(path);
+    return is_loaded;
+}
+
+struct tls_client *tls_client_new_private(struct str ca_file, char why[160]) {
+    struct tls_client *tls = tls_client_new(why);
+    if (!tls)
+        return NULL;
+    SSL_CTX_set_alpn_protos(tls->ctx, NULL, 0);
+    if (ca_file.n > 0 && !trust_only(tls->ctx, ca_file)) {
+        snprintf(why, 160, "no certificate could be read from " STR_FMT,
+                 STR_ARG(str_first(ca_file, 100)));
+        tls_client_free(tls);
+        return NULL;
+    }
+    return tls;
+}
+
 void tls_client_free(struct tls_client *tls) {
     if (!tls)
         return;

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+#include "io/connection.h"
+#include "io/redis.h"
+
+/* One server of Redis: a connection, what was sent and not answered yet, and a breaker.
+ *
+ *   DOWN --(back-off)--> CONNECTING --> GREETING --(probe answered)--> UP
+ *    ^                       |             |      deadline missed:   |    ^ probe answered
+ *    `-------- failed -------+-------------+------- SILENT <---------'----'
+ *                                                      `--(no answer for a second)--> DOWN
+ *
+ * Only an UP line takes commands. A SILENT one keeps its connection: what it still answers is
+ * matched with what was asked. redis_line.c has the states, redis_pipeline.c the bytes. */
+enum line_state { LINE_DOWN, LINE_CONNECTING, LINE_GREETING, LINE_UP, LINE_SILENT };
+
+struct redis_line;
+
+/* A call on its way. */
+struct redis_command {
+    struct redis_line *line; /* in whose pipeline it is; NULL: in none */
+    size_t place;            /* there */
+    struct timer deadline;
+    struct deferred deferred; /* to be told `verdict` at the turn's end */
+    enum redis_verdict verdict;
+
+    struct redis *redis;
+    struct redis_command *next, *previous; /* of the client */
+    struct redis_call *call;               /* NULL: cancelled */
+    int64_t due_ns, started_ns;
+    unsigned n_redirections;
+    bool is_asking; /* a node that is only just receiving the slot */
+
+    const struct redis_script *script; /* or NULL: the arguments are the whole command */
+    bool sends_source;                 /* the server does not know it */
+    size_t n_keys, n;                  /* keys are the first of the arguments */
+    struct str arguments[];
+};
+
+/* What the lines of one kind share. */
+struct line_rules {
+    struct loop *loop;
+    struct resolver *resolver;
+    struct tls_client *tls; /* or NULL */
+    struct str user, password;
+    uint32_t db;
+    bool is_sentinel, must_be_master;
+    size_t reply_bytes_max;
+    int64_t timeout_ns;
+    struct redis *redis;
+    struct redis_stats *stats;
+    /* It is up, or is not any more, or could not be reached. */
+    void (*on_change)(struct redis_line *line);
+    /* Out of the pipeline: ANSWERED (the reply may be an error), LATE, LOST or NONSENSE. */
+    void (*on_end)(struct redis_line *line, struct redis_command *command,
+                   enum redis_verdict verdict, const struct redis_reply *reply);
+};
+
+#define LINE_CALLS_MAX 1024                  /* under way */
+#define LINE_PIPELINE  (LINE_CALLS_MAX + 16) /* with what the line itself asks */
+#define LINE_OUT_MAX   (4 * 1024 * 1024)     /* bytes that the server has not taken */
+#define LINE_HOST_MAX  256
+
+enum expected_kind {
+    EXPECT_REPLY,    /* to `command`, or to nobody any more */
+    EXPECT_OK,       /* to AUTH, SELECT and ASKING */
+    EXPECT_ANYTHING, /* to AUTH of a Sentinel, which may have no password */
+    EXPECT_MASTER,   /* to ROLE */
+    EXPECT_LIFE,     /* to a probe: TIME; of a Sentinel PING */
+};
+struct expected {
+    enum expected_kind kind;
+    struct redis_command *command;
+};
+
+struct redis_line {
+    const struct line_rules *rules;
+    enum line_state state;
+    bool is_wanted, is_told_away;
+    char host[LINE_HOST_MAX]; /* or the path of a socket */
+    uint16_t port;            /* 0: a unix socket */
+    unsigned n_failures;      /* since something was answered */
+    struct timer timer;       /* what it means depends on the state */
+    struct lookup lookup;
+    struct resolved addresses;
+    size_t next_address;
+    struct connection connection;
+
+    struct redis_decoder *decoder; /* of the newest connection; lives on when that is closed */
+    struct buffer out;
+    struct deferred flush;
+    struct expected pipeline[LINE_PIPELINE]; /* a ring */
+    size_t first, n_expected;
+    unsigned n_probes; /* of them */
+    int64_t clock_us;  /* the server's clock less our monotonic one; 0: not known */
+};
+
+struct redis_line *line_new(const struct line_rules *rules) MUST_USE; /* NULL: memory is out */
+void line_free(struct redis_line *line);                              /* takes NULL; ends nothing */
+/* Where its server is; what was at another place is given up. False: too long for a host. */
+bool line_point(struct redis_line *line, struct str host, uint16_t port);
+void line_want(struct redis_line *line, bool is_wanted);
+/* The server is of no use now, and the connection is given up: everything under way ends so. */
+void line_trouble(struct redis_line *line, enum redis_verdict verdict, const char *reason);
+void line_fall_silent(struct redis_line *line);  /* UP: something missed its deadline */
+void line_come_to_life(struct redis_line *line); /* a probe was answered */
+void line_tell_away(struct redis_line *line, const char *reason); /* once, in the log */
+void line_tell_back(struct redis_line *line);
+static inline bool line_is_up(const struct redis_line *line) {
+    return line && line->state == LINE_UP;
+}
+
+/* To an UP line. -ENOMEM; -EBUSY: too much is under way. */
+int pipeline_send(struct redis_line *line, struct redis_command *command) MUST_USE;
+int pipeline_greet(struct redis_line *line) MUST_USE; /* ends with a probe */
+int pipeline_probe(struct redis_line *line) MUST_USE; /* at most one at a time */
+void pipeline_event(struct redis_line *line);         /* the connection has something */
+void pipeline_fail(struct redis_line *line, enum redis_verdict verdict); /* everything in it */
+
+/* Why Redis cannot serve at the moment, when `error` says so; NULL: it is the command's own. */
+const char *redis_refusal(struct str error);
