@@ -7,6 +7,8 @@
 void charges_find(struct exchange *x);
 /* Take them all, or none: x->outcome. True when the request may pass. */
 bool charges_take(struct exchange *x);
+/* What to call it when they were refused. */
+enum problem charges_problem(const struct exchange *x);
 /* What stands, without counting. */
 void charges_look(struct exchange *x);
 /* Is this the session refresh, whose refusal by 4xx would sign the user out? */

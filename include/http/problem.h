@@ -29,6 +29,7 @@
     X(PAYMENT_REQUIRED,       "payment_required",       "payment_required",           402, "http_request_denied",     "The subscription is not paid") \
     X(RATE_LIMITED,           "rate_limited",           "rate_limited",               429, "http_request_denied",     "Too many requests") \
     X(TOO_MANY_AT_ONCE,       "too_many_at_once",       "too_many_streams",           429, "http_request_denied",     "Too many requests at once from this address") \
+    X(QUOTA_EXCEEDED,         "quota_exceeded",         "quota_exceeded",             429, "http_request_denied",     "The quota is used up") \
     X(REFRESH_CEILING,        "refresh_ceiling",        "over_request_rate_limit",    503, "http_request_denied",     "Too many token refreshes from this address") \
     X(KEYS_UNAVAILABLE,       "keys_unavailable",       "keys_unavailable",           503, "proxy_internal_response", "The verification keys cannot be had right now") \
     X(OVERLOADED,             "overloaded",             "overloaded",                 503, "proxy_internal_response", "The gateway is overloaded") \

@@ -36,5 +36,12 @@ struct limit_state bucket_look(const struct bucket *b, const struct bucket_rule 
 /* The same, and counts it when allowed. */
 struct limit_state bucket_take(struct bucket *b, const struct bucket_rule *rule, int64_t cost,
                                int64_t now_ns);
+/* Charge a difference that became known later: `change` more calls, or fewer. Refuses nothing: the bucket may become fuller than full, and nobody
+ * passes until that has leaked. What is given back cannot make it emptier than empty.
+ *
+ * A call that reserved is a loan: with reserves, the calls admitted in any window of T are at most burst + count * T / period + the reserves
+ * under way at the window's start, and debts: what settling added. */
+void bucket_settle(struct bucket *b, const struct bucket_rule *rule, int64_t change,
+                   int64_t now_ns);
 /* Says nothing any more: dropping it changes no answer. */
 bool bucket_is_new(const struct bucket *b, int64_t now_ns);

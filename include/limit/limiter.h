@@ -17,9 +17,15 @@ struct limit_outcome {
  * came. For a call that never passes (wait_ns of INT64_MAX): 292 years. */
 int64_t limit_retry_after_s(const struct limit_state *state);
 
+/* Whoever keeps the counters fills `allowed` and states[0..n); this finds the rest. */
+void limit_outcome_conclude(struct limit_outcome *outcome, const struct limit_charge *charges);
+
 /* n <= LIMITER_CHARGES_MAX. Thread-safe. */
 struct limit_outcome limiter_take(struct memory_limits *limits, const struct limit_charge *charges,
-                                  size_t n, int64_t now_ns) MUST_USE;
+                                  size_t n, const struct now *now) MUST_USE;
 /* What stands, without counting (cost 0 of each). */
 struct limit_outcome limiter_look(struct memory_limits *limits, const struct limit_charge *charges,
-                                  size_t n, int64_t now_ns) MUST_USE;
+                                  size_t n, const struct now *now) MUST_USE;
+/* What a taken charge cost in truth became known: charge the difference to each (limit_counter_settle). `outcome` is what it met. */
+void limiter_settle(struct memory_limits *limits, const struct limit_charge *charges,
+                    const struct limit_outcome *outcome, int64_t change, const struct now *now);

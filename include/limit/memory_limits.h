@@ -2,16 +2,16 @@
 #pragma once
 #include "limit/policy.h"
 
-/* Buckets in this process' memory, shared by the workers: one table per key kind, sharded, each shard
- * under its own lock, found by a keyed 128-bit hash of (policy id, its rate, key). Bounded: only a
- * bucket that is as good as new may be dropped; when a shard is full of living ones, strangers share
- * one bucket per policy (of the shard; these come on top of the bound). A policy whose rate changes
- * starts anew; all else survives a reload. Monotonic time of this machine; forgets at a restart. */
+/* Counters in this process' memory, shared by the workers: one table per key kind for rates and one for quotas, sharded, each shard
+ * under its own lock, found by a keyed 128-bit hash of (the policy's counter, its rate or its quota's kind of window, key). Bounded: only a
+ * counter that says nothing any more may be dropped; when a shard is full of living ones, strangers share
+ * one counter per policy (of the shard; these come on top of the bound). A policy whose rate changes
+ * starts anew; all else survives a reload. Forgets at a restart. */
 struct memory_limits;
 
 struct memory_limits_options {
-    size_t n_per_kind; /* buckets per key kind, >= 1; memory grows and shrinks as needed, at most
-                          64 bytes a bucket once there are many */
+    size_t n_per_kind; /* counters per table, >= 1; memory grows and shrinks as needed, at most
+                          64 bytes a counter once there are many */
 };
 #define MEMORY_LIMITS_DEFAULT ((struct memory_limits_options){1u << 20})
 
@@ -20,11 +20,6 @@ struct memory_limits *memory_limits_new(const struct memory_limits_options *opti
 void memory_limits_free(struct memory_limits *limits); /* takes NULL */
 
 #define LIMITER_CHARGES_MAX 8
-struct limit_charge {
-    const struct limit_policy *policy;
-    struct str key; /* the subject, the address, the claim's value; empty for global */
-    int64_t cost;   /* >= 0 */
-};
 
 /* One locked pass over `n` charges (at most LIMITER_CHARGES_MAX): looks at all, and when every
  * non-shadow one allows (and `counts`), takes all (shadow ones that refuse are not taken). Returns
@@ -32,11 +27,14 @@ struct limit_charge {
  * nothing was taken and states[i] of those that allow says what stands. Locks are taken in one order,
  * so calls cannot deadlock; none is held over anything that blocks. */
 bool memory_limits_pass(struct memory_limits *limits, const struct limit_charge *charges, size_t n,
-                        int64_t now_ns, bool counts, struct limit_state *states) MUST_USE;
+                        const struct now *now, bool counts, struct limit_state *states) MUST_USE;
+/* limit_counter_settle on the counter that `charge` meets now, wherever `taken` was counted. */
+void memory_limits_settle(struct memory_limits *limits, const struct limit_charge *charge,
+                          int64_t change, const struct limit_state *taken, const struct now *now);
 
 struct memory_limits_stats {
-    size_t n_buckets[LIMIT_KEY_COUNT]; /* held; some may be as good as new, not yet swept */
+    size_t n_counters[LIMIT_KEY_COUNT]; /* held; some may be as good as new, not yet swept */
     size_t total_bytes;
-    uint64_t n_shared; /* charges that met a shared bucket because a shard was full */
+    uint64_t n_shared; /* charges that met a shared counter because a shard was full */
 };
 struct memory_limits_stats memory_limits_stats(struct memory_limits *limits);

@@ -2,24 +2,69 @@
 #pragma once
 #include "base/str.h"
 #include "limit/bucket.h"
+#include "limit/window.h"
 
-/* A named limit as the settings say it. */
+/* A named limit as the settings say it, and what one caller has used of it. Wherever counters are kept (memory, Redis), a charge
+ * is judged by these functions. */
 enum limit_key {
     LIMIT_KEY_SUBJECT, /* the verified user */
     LIMIT_KEY_IP,      /* the resolved client; IPv6 by /64 */
     LIMIT_KEY_CLAIM,   /* the value of a claim; callers without it: by ip */
+    LIMIT_KEY_HEADER,  /* the value of a header field, as the caller says; without it: by ip */
     LIMIT_KEY_GLOBAL,  /* everybody together */
     LIMIT_KEY_COUNT,
 };
-const char *limit_key_name(enum limit_key key); /* "subject", "ip", "claim", "global" */
+const char *limit_key_name(enum limit_key key); /* "subject", "ip", "claim", "header", "global" */
+
+enum limit_kind {
+    LIMIT_RATE,  /* refills steadily: bucket.h */
+    LIMIT_QUOTA, /* counts in calendar windows: window.h */
+    LIMIT_KIND_COUNT,
+};
 
 struct limit_policy {
-    struct str name; /* "burst": what RateLimit-Policy and the metrics say */
-    /* Unique in the settings ("free/default/burst", "per_ip"): what counters are keyed by. */
+    struct str name; /* "burst": what RateLimit-Policy says */
+    /* Unique in the settings ("free/default/burst", "per_ip"): the metrics' and the log's. */
     struct str id;
+    /* What counters are kept by, with the kind and, of a rate, the rate itself ("plan/default/burst", "per_ip"). The same in every tier: what was
+     * used of a quota survives a change of plan. */
+    struct str counter;
     enum limit_key key;
     size_t claim_path; /* LIMIT_KEY_CLAIM: index in claim_paths */
-    struct bucket_rule rate;
-    size_t index;   /* among all policies of the settings; metrics' */
-    bool is_shadow; /* counts and reports, refuses nobody */
+    struct str header; /* LIMIT_KEY_HEADER: lower case */
+    enum limit_kind kind;
+    struct bucket_rule rate;  /* LIMIT_RATE */
+    struct window_rule quota; /* LIMIT_QUOTA */
+    size_t index;             /* among all policies of the settings; metrics' */
+    bool is_shadow;           /* counts and reports, refuses nobody */
 };
+/* The most that may come at once when nothing was used: a rate's burst, a quota's limit. */
+int64_t limit_capacity(const struct limit_policy *policy);
+
+/* One caller meets one policy. */
+struct limit_charge {
+    const struct limit_policy *policy;
+    struct str key; /* the subject, the address, the claim's value; empty for global */
+    int64_t cost;   /* >= 0 */
+    int anchor_day; /* of a monthly quota, where the subscriber has one; 0: the policy's */
+};
+
+/* What is remembered of one key under one policy. All zero: nothing. Which of the two it is the policy knows. */
+union limit_counter {
+    struct bucket bucket;
+    struct window_count window;
+};
+
+/* Rates ask the monotonic clock, quotas the calendar's. Pure. */
+struct limit_state limit_counter_look(const union limit_counter *c,
+                                      const struct limit_charge *charge, const struct now *now);
+/* The same, and counts it when allowed. */
+struct limit_state limit_counter_take(union limit_counter *c, const struct limit_charge *charge,
+                                      const struct now *now);
+/* Charge `change` more (or give back), which became known after `taken` was met; refuses nothing, so debt may stand: nobody passes until it is
+ * paid, by the rate or at the window's end. */
+void limit_counter_settle(union limit_counter *c, const struct limit_charge *charge, int64_t change,
+                          const struct limit_state *taken, const struct now *now);
+/* Says nothing any more: dropping it changes no answer. */
+bool limit_counter_is_new(const union limit_counter *c, enum limit_kind kind,
+                          const struct now *now);

@@ -151,6 +151,7 @@ struct settings {
     struct access_rules access;
 
     enum limits_mode limits_mode;
+    const struct zone *zones; /* that quotas name, by `next` */
     struct plans plans;
     const struct named_limit *limits;
     size_t n_limits;

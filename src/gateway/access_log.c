@@ -22,6 +22,14 @@ static struct str binding_policy(const struct exchange *x) {
     return x->n_charges && x->outcome.n ? x->charges[x->outcome.binding].policy->id : STR_NONE;
 }
 
+/* The first shadow limit that would have refused. */
+static struct str shadow_policy(const struct exchange *x) {
+    for (size_t i = 0; x->outcome.shadow_refused && i < x->outcome.n; i++)
+        if (x->charges[i].policy->is_shadow && !x->outcome.states[i].allowed)
+            return x->charges[i].policy->id;
+    return STR_NONE;
+}
+
 void access_log_write(const struct exchange *x) {
     struct str method = x->has_head ? client_head(x->client)->method : STR_NONE;
     char ip[IP_TEXT_MAX];
@@ -35,7 +43,8 @@ void access_log_write(const struct exchange *x) {
         F_TEXT("caller", caller_kind_name(x->caller.kind)),
         F_STR("subject", str_first(x->caller.subject, 128)),
         F_TEXT("token", x->caller.issuer == SIZE_MAX ? "" : token_verdict_name(x->caller.token)),
-        F_STR("limit", binding_policy(x)), F_STR("ip", ((struct str){ip, ip_bytes})),
+        F_STR("limit", binding_policy(x)), F_STR("shadow_limit", shadow_policy(x)),
+        F_STR("ip", ((struct str){ip, ip_bytes})),
         F_REAL("ms", milliseconds(exchange_now(x)->mono_ns - x->started_ns)),
         F_REAL("upstream_ms",
                reached ? milliseconds(x->upstream_head_ns - x->upstream_started_ns) : 0),

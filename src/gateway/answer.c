@@ -61,8 +61,11 @@ static int add_cors(const struct exchange *x, struct buffer *fields, struct fiel
 
 static int64_t ceil_s(int64_t ns) { return ns / NS_PER_S + (ns % NS_PER_S != 0); }
 
-/* The window in which the whole burst refills. */
-static int64_t window_s(const struct bucket_rule *rate) {
+/* A quota's own window; of a rate, that in which the whole burst refills. */
+static int64_t window_s(const struct limit_policy *policy, const struct limit_state *state) {
+    const struct bucket_rule *rate = &policy->rate;
+    if (policy->kind == LIMIT_QUOTA)
+        return state->window.end_s - state->window.start_s;
     __int128 ns = (__int128)rate->burst * rate->period_ns / rate->count;
     int64_t s = (int64_t)(ns / NS_PER_S) + (ns % NS_PER_S != 0);
     return s > 0 ? s : 1;
@@ -88,6 +91,14 @@ static int add_item(struct buffer *fields, struct str separator, struct str name
     return buffer_append_u64(fields, (uint64_t)second);
 }
 
+/* What `t` says: a quota's window ends when it ends; a rate is as good as new then, or has room for this call. */
+static int64_t until_change_ns(const struct exchange *x, size_t i) {
+    const struct limit_state *state = &x->outcome.states[i];
+    if (x->charges[i].policy->kind == LIMIT_QUOTA)
+        return state->window.end_s * NS_PER_S - exchange_now(x)->wall_ns;
+    return state->allowed ? state->reset_ns : limit_retry_after_s(state) * NS_PER_S;
+}
+
 static int add_limits(const struct exchange *x, struct buffer *fields) {
     struct str separator = STR("ratelimit-policy: ");
     size_t n = 0;
@@ -95,8 +106,8 @@ static int add_limits(const struct exchange *x, struct buffer *fields) {
         const struct limit_policy *policy = x->charges[i].policy;
         if (!is_reported(x, i))
             continue;
-        TRY(add_item(fields, separator, policy->name, "qw", policy->rate.burst,
-                     window_s(&policy->rate)));
+        TRY(add_item(fields, separator, policy->name, "qw", limit_capacity(policy),
+                     window_s(policy, &x->outcome.states[i])));
         separator = STR(", ");
         n++;
     }
@@ -107,7 +118,7 @@ static int add_limits(const struct exchange *x, struct buffer *fields) {
         const struct limit_state *state = &x->outcome.states[i];
         if (!is_reported(x, i))
             continue;
-        int64_t t = state->allowed ? ceil_s(state->reset_ns) : limit_retry_after_s(state);
+        int64_t t = ceil_s(until_change_ns(x, i));
         TRY(add_item(fields, separator, x->charges[i].policy->name, "rt", state->remaining, t));
         separator = STR(", ");
     }
@@ -187,10 +198,15 @@ static bool is_service(const struct exchange *x, struct str service) {
     return x->route && str_eq(x->route->service, service);
 }
 
+static bool is_limit(enum problem problem) {
+    return problem == PROBLEM_RATE_LIMITED || problem == PROBLEM_QUOTA_EXCEEDED ||
+           problem == PROBLEM_REFRESH_CEILING;
+}
+
 static struct str code_of(const struct exchange *x) {
     if (x->problem == PROBLEM_TOKEN_EXPIRED && is_service(x, STR("rest")))
         return STR("PGRST303"); /* many apps branch on PostgREST's own */
-    if (x->problem == PROBLEM_RATE_LIMITED && is_service(x, STR("auth")))
+    if (is_limit(x->problem) && is_service(x, STR("auth")))
         return STR("over_request_rate_limit");
     return STR_NONE;
 }
@@ -237,12 +253,13 @@ static const char *unit_of(int64_t period_ns) {
     }
 }
 
-static bool is_limit(enum problem problem) {
-    return problem == PROBLEM_RATE_LIMITED || problem == PROBLEM_REFRESH_CEILING;
-}
-
 static struct str limit_details(struct exchange *x) {
     const struct limit_policy *policy = x->charges[x->outcome.binding].policy;
+    if (policy->kind == LIMIT_QUOTA)
+        return arena_printf(&x->arena, "policy \"" STR_FMT "\": %lld per %s (" STR_FMT ")",
+                            STR_ARG(policy->name), (long long)policy->quota.limit,
+                            window_kind_name(policy->quota.kind),
+                            STR_ARG(policy->quota.zone->name));
     return arena_printf(&x->arena, "policy \"" STR_FMT "\": %lld requests per %s, %lld at once",
                         STR_ARG(policy->name), (long long)policy->rate.count,
                         unit_of(policy->rate.period_ns), (long long)policy->rate.burst);

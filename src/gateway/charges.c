@@ -22,6 +22,15 @@ static struct str claim_key(struct exchange *x, size_t path) {
     return ip_key(x);
 }
 
+/* What the caller says of itself. */
+static struct str header_key(struct exchange *x, struct str name) {
+    struct fields fields = exchange_fields(x);
+    for (size_t i = 0; i < fields.n; i++)
+        if (str_eq_nocase(fields.list[i].name, name) && fields.list[i].value.n > 0)
+            return fields.list[i].value;
+    return ip_key(x);
+}
+
 static struct str key_of(struct exchange *x, const struct limit_policy *policy) {
     switch (policy->key) {
     case LIMIT_KEY_SUBJECT:
@@ -30,6 +39,8 @@ static struct str key_of(struct exchange *x, const struct limit_policy *policy) 
         return ip_key(x);
     case LIMIT_KEY_CLAIM:
         return claim_key(x, policy->claim_path);
+    case LIMIT_KEY_HEADER:
+        return header_key(x, policy->header);
     case LIMIT_KEY_GLOBAL:
     case LIMIT_KEY_COUNT:
         break;
@@ -40,8 +51,8 @@ static struct str key_of(struct exchange *x, const struct limit_policy *policy) 
 static void charge(struct exchange *x, const struct limit_policy *policy) {
     if (x->n_charges == LIMITER_CHARGES_MAX) /* the settings refuse routes that could reach this */
         return;
-    x->charges[x->n_charges++] =
-        (struct limit_charge){policy, key_of(x, policy), x->route ? x->route->cost : 1};
+    x->charges[x->n_charges++] = (struct limit_charge){
+        .policy = policy, .key = key_of(x, policy), .cost = x->route ? x->route->cost : 1};
 }
 
 static const struct tier *tier_named(const struct plans *plans, struct str name) {
@@ -118,15 +129,21 @@ static void count(const struct exchange *x) {
 bool charges_take(struct exchange *x) {
     if (x->n_charges == 0)
         return true;
-    x->outcome = limiter_take(x->parts->limits, x->charges, x->n_charges, exchange_now(x)->mono_ns);
+    x->outcome = limiter_take(x->parts->limits, x->charges, x->n_charges, exchange_now(x));
     count(x);
     return x->outcome.allowed;
 }
 
+enum problem charges_problem(const struct exchange *x) {
+    if (charges_is_refresh(x))
+        return PROBLEM_REFRESH_CEILING;
+    return x->charges[x->outcome.binding].policy->kind == LIMIT_QUOTA ? PROBLEM_QUOTA_EXCEEDED
+                                                                      : PROBLEM_RATE_LIMITED;
+}
+
 void charges_look(struct exchange *x) {
     if (x->n_charges > 0)
-        x->outcome =
-            limiter_look(x->parts->limits, x->charges, x->n_charges, exchange_now(x)->mono_ns);
+        x->outcome = limiter_look(x->parts->limits, x->charges, x->n_charges, exchange_now(x));
 }
 
 bool charges_is_refresh(const struct exchange *x) {

@@ -170,10 +170,7 @@ static enum outcome limit(struct exchange *x) {
         own_paths_answer(x);
         return ANSWER;
     }
-    if (charges_take(x))
-        return NEXT;
-    return refuse(x, charges_is_refresh(x) ? PROBLEM_REFRESH_CEILING : PROBLEM_RATE_LIMITED,
-                  "a limit is used up");
+    return charges_take(x) ? NEXT : refuse(x, charges_problem(x), "a limit is used up");
 }
 
 static enum outcome forward(struct exchange *x) {

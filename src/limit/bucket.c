@@ -23,6 +23,9 @@
 
 #include <assert.h>
 
+/* Debt beyond it is not told apart; it keeps times within 64 bits until 2080. */
+#define DEBT_MAX_NS (2 * BUCKET_REFILL_MAX_NS)
+
 typedef __int128 parts;
 
 bool bucket_rule_is_valid(const struct bucket_rule *rule) {
@@ -41,6 +44,12 @@ static parts level_at(const struct bucket *b, const struct bucket_rule *rule, in
     assert(now_ns >= 0);
     parts level = (parts)(b->tat_ns - now_ns) * rule->count + b->tat_parts;
     return level > 0 ? level : 0;
+}
+
+static void set_level(struct bucket *b, const struct bucket_rule *rule, parts level,
+                      int64_t now_ns) {
+    b->tat_ns = now_ns + (int64_t)(level / rule->count);
+    b->tat_parts = (uint32_t)(level % rule->count);
 }
 
 static int64_t ns_rounded_up(parts level, const struct bucket_rule *rule) {
@@ -75,12 +84,16 @@ struct limit_state bucket_take(struct bucket *b, const struct bucket_rule *rule,
                                int64_t now_ns) {
     parts level = level_at(b, rule, now_ns);
     struct limit_state state = judge(level, rule, cost);
-    if (state.allowed) {
-        level += (parts)cost * rule->period_ns;
-        b->tat_ns = now_ns + (int64_t)(level / rule->count);
-        b->tat_parts = (uint32_t)(level % rule->count);
-    }
+    if (state.allowed)
+        set_level(b, rule, level + (parts)cost * rule->period_ns, now_ns);
     return state;
+}
+
+void bucket_settle(struct bucket *b, const struct bucket_rule *rule, int64_t change,
+                   int64_t now_ns) {
+    const parts full = (parts)DEBT_MAX_NS * rule->count;
+    parts level = level_at(b, rule, now_ns) + (parts)change * rule->period_ns;
+    set_level(b, rule, level < 0 ? 0 : level > full ? full : level, now_ns);
 }
 
 bool bucket_is_new(const struct bucket *b, int64_t now_ns) {

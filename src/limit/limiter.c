@@ -16,8 +16,8 @@ static bool binds_more(const struct limit_state *a, const struct limit_policy *a
         return b->allowed;
     if (!a->allowed)
         return a->wait_ns > b->wait_ns;
-    /* Both at most 10^9: the products fit. */
-    return a->remaining * b_policy->rate.burst < b->remaining * a_policy->rate.burst;
+    return (__int128)a->remaining * limit_capacity(b_policy) <
+           (__int128)b->remaining * limit_capacity(a_policy);
 }
 
 /* Shadow policies refuse nobody, so they bind only where there is no other. */
@@ -36,30 +36,44 @@ static size_t find_binding(const struct limit_outcome *outcome,
     return best;
 }
 
+void limit_outcome_conclude(struct limit_outcome *outcome, const struct limit_charge *charges) {
+    assert(outcome->n <= LIMITER_CHARGES_MAX);
+    for (size_t i = 0; i < outcome->n; i++)
+        if (charges[i].policy->is_shadow && !outcome->states[i].allowed)
+            outcome->shadow_refused = true;
+    outcome->binding = find_binding(outcome, charges);
+    assert(outcome->n == 0 || outcome->allowed || !outcome->states[outcome->binding].allowed);
+}
+
 static struct limit_outcome pass(struct memory_limits *limits, const struct limit_charge *charges,
-                                 size_t n, int64_t now_ns, bool counts) {
+                                 size_t n, const struct now *now, bool counts) {
     assert(n <= LIMITER_CHARGES_MAX);
-    struct limit_outcome outcome = {0};
-    outcome.allowed = memory_limits_pass(limits, charges, n, now_ns, counts, outcome.states);
-    outcome.n = n;
-    for (size_t i = 0; i < n; i++)
-        if (charges[i].policy->is_shadow && !outcome.states[i].allowed)
-            outcome.shadow_refused = true;
-    outcome.binding = find_binding(&outcome, charges);
-    assert(n == 0 || outcome.allowed || !outcome.states[outcome.binding].allowed);
+    struct limit_outcome outcome = {.n = n};
+    outcome.allowed = memory_limits_pass(limits, charges, n, now, counts, outcome.states);
+    limit_outcome_conclude(&outcome, charges);
     return outcome;
 }
 
 struct limit_outcome limiter_take(struct memory_limits *limits, const struct limit_charge *charges,
-                                  size_t n, int64_t now_ns) {
-    return pass(limits, charges, n, now_ns, true);
+                                  size_t n, const struct now *now) {
+    return pass(limits, charges, n, now, true);
 }
 
 struct limit_outcome limiter_look(struct memory_limits *limits, const struct limit_charge *charges,
-                                  size_t n, int64_t now_ns) {
+                                  size_t n, const struct now *now) {
     assert(n <= LIMITER_CHARGES_MAX);
     struct limit_charge free_of_cost[LIMITER_CHARGES_MAX];
-    for (size_t i = 0; i < n; i++)
-        free_of_cost[i] = (struct limit_charge){charges[i].policy, charges[i].key, 0};
-    return pass(limits, free_of_cost, n, now_ns, false);
+    for (size_t i = 0; i < n; i++) {
+        free_of_cost[i] = charges[i];
+        free_of_cost[i].cost = 0;
+    }
+    return pass(limits, free_of_cost, n, now, false);
+}
+
+/* A shadow charge that was refused took nothing, so there is nothing to correct. */
+void limiter_settle(struct memory_limits *limits, const struct limit_charge *charges,
+                    const struct limit_outcome *outcome, int64_t change, const struct now *now) {
+    for (size_t i = 0; outcome->allowed && i < outcome->n; i++)
+        if (outcome->states[i].allowed)
+            memory_limits_settle(limits, &charges[i], change, &outcome->states[i], now);
 }

@@ -2,18 +2,18 @@
 /* Many small tables instead of a large one, so that workers seldom meet at a lock and growing one
  * stops the others for no time.
  *
- *      (policy id, rate) --hash--> policy --as key--> hash of the caller's key
+ *      (counter, rate) --hash--> policy --as key--> hash of the caller's key
  *                                                        |         |
- *      kind (subject, ip, ...)                           hi        lo
+ *      table (subject, ip, ... of rates, of quotas)      hi        lo
  *        |                                               |         |
  *        +-----> shard 0  [lock]                         |         |
  *                shard 1  [lock] <-----------------------+         |
- *                ...        slots [ . | . | hash, bucket | . ] <---+   linear probing
+ *                ...        slots [ . | . | hash, count  | . ] <---+   linear probing
  *
- * There is no deleting: a shard that has no room is laid out anew with only the buckets that still
- * say something, larger or smaller as they need. A bucket that is as good as new may go because its
+ * There is no deleting: a shard that has no room is laid out anew with only the counters that still
+ * say something, larger or smaller as they need. A counter that is as good as new may go because its
  * owner could not tell; a living one never goes, or else whoever is refused would only have to bring
- * enough strangers to be forgotten. So when all are living, the strangers wait: they share the bucket
+ * enough strangers to be forgotten. So when all are living, the strangers wait: they share the counter
  * that is found by their policy alone.
  *
  * All or nothing: the charges are first taken from copies, and the copies put back when all agree. */
@@ -33,14 +33,16 @@
  * walk over it. */
 #define SWEEP_PAUSE_NS (100 * NS_PER_MS)
 #define CACHE_LINE     64
+#define TABLES         (LIMIT_KEY_COUNT * LIMIT_KIND_COUNT)
 
 struct slot {
     struct hash128 hash; /* all zero: free (a hash is so once in 2^128) */
-    struct bucket bucket;
+    union limit_counter counter;
 };
 
 struct shard {
     alignas(CACHE_LINE) pthread_mutex_t lock;
+    enum limit_kind kind; /* of all its counters */
     struct slot *slots;
     size_t capacity, used; /* used < capacity: every probe ends */
     int64_t sweep_after_ns;
@@ -49,29 +51,26 @@ struct shard {
 
 struct memory_limits {
     struct hash_key key;
-    size_t n_shards;                  /* of each kind */
+    size_t n_shards;                  /* of each table */
     size_t buckets_max, capacity_max; /* of each shard */
     size_t n_bytes;
-    struct shard shards[]; /* kind by kind */
+    struct shard shards[]; /* key by key, kind by kind */
 };
 
 /* Where a charge is counted. */
 struct place {
     struct shard *shard;
     struct hash128 policy, hash;
-    struct bucket bucket; /* a copy */
+    union limit_counter counter; /* a copy */
 };
 
-static size_t count_shards(const struct memory_limits *limits) {
-    return LIMIT_KEY_COUNT * limits->n_shards;
-}
+static size_t count_shards(const struct memory_limits *limits) { return TABLES * limits->n_shards; }
 
 struct memory_limits *memory_limits_new(const struct memory_limits_options *options) {
     assert(options->n_per_kind >= 1);
     size_t n_shards = options->n_per_kind / SHARD_BUCKETS_MIN;
     n_shards = n_shards < 1 ? 1 : n_shards > SHARDS_MAX ? SHARDS_MAX : n_shards;
-    size_t n_bytes =
-        sizeof(struct memory_limits) + LIMIT_KEY_COUNT * n_shards * sizeof(struct shard);
+    size_t n_bytes = sizeof(struct memory_limits) + TABLES * n_shards * sizeof(struct shard);
     n_bytes = (n_bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
     struct memory_limits *limits = aligned_alloc(CACHE_LINE, n_bytes);
     if (!limits)
@@ -87,6 +86,7 @@ struct memory_limits *memory_limits_new(const struct memory_limits_options *opti
     for (size_t i = 0; i < count_shards(limits); i++) {
         struct shard *shard = &limits->shards[i];
         pthread_mutex_init(&shard->lock, NULL); /* never fails without attributes */
+        shard->kind = (enum limit_kind)(i / n_shards % LIMIT_KIND_COUNT);
         shard->capacity = CAPACITY_MIN;
         shard->slots = calloc(CAPACITY_MIN, sizeof(struct slot));
         is_complete = is_complete && shard->slots;
@@ -140,27 +140,32 @@ static bool shard_holds(const struct shard *shard, struct hash128 hash) {
 }
 
 /* As good as new where there is none: free slots are all zero. */
-static struct bucket shard_get(const struct shard *shard, struct hash128 hash) {
-    return find_slot(shard->slots, shard->capacity, hash)->bucket;
+static union limit_counter shard_get(const struct shard *shard, struct hash128 hash) {
+    return find_slot(shard->slots, shard->capacity, hash)->counter;
 }
 
-static void shard_put(struct shard *shard, struct hash128 hash, struct bucket bucket) {
+static void shard_put(struct shard *shard, struct hash128 hash, union limit_counter counter) {
     struct slot *slot = find_slot(shard->slots, shard->capacity, hash);
     shard->used += slot_is_free(slot);
     assert(shard->used < shard->capacity);
-    *slot = (struct slot){hash, bucket};
+    *slot = (struct slot){hash, counter};
 }
 
-static size_t count_living(const struct shard *shard, int64_t now_ns) {
+static bool slot_says_something(const struct shard *shard, size_t i, const struct now *now) {
+    return !limit_counter_is_new(&shard->slots[i].counter, shard->kind, now);
+}
+
+static size_t count_living(const struct shard *shard, const struct now *now) {
     size_t n = 0;
     for (size_t i = 0; i < shard->capacity; i++)
-        n += !bucket_is_new(&shard->slots[i].bucket, now_ns);
+        n += slot_says_something(shard, i, now);
     return n;
 }
 
 /* Half full with n more, so that the next time is far. When memory is out all stays as it is. */
-static void shard_lay_out_anew(struct shard *shard, size_t capacity_max, size_t n, int64_t now_ns) {
-    size_t capacity = 2 * (count_living(shard, now_ns) + n);
+static void shard_lay_out_anew(struct shard *shard, size_t capacity_max, size_t n,
+                               const struct now *now) {
+    size_t capacity = 2 * (count_living(shard, now) + n);
     capacity = capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity;
     capacity = capacity > capacity_max ? capacity_max : capacity;
     struct slot *slots = calloc(capacity, sizeof(*slots));
@@ -169,7 +174,7 @@ static void shard_lay_out_anew(struct shard *shard, size_t capacity_max, size_t 
     size_t used = 0;
     for (size_t i = 0; i < shard->capacity; i++) {
         const struct slot *old = &shard->slots[i];
-        if (bucket_is_new(&old->bucket, now_ns))
+        if (!slot_says_something(shard, i, now))
             continue;
         *find_slot(slots, capacity, old->hash) = *old;
         used++;
@@ -187,56 +192,64 @@ static bool shard_takes(const struct shard *shard, size_t buckets_max, size_t n)
 
 /* Is there room for n strangers, if need be after a sweep? */
 static bool shard_makes_room(struct shard *shard, const struct memory_limits *limits, size_t n,
-                             int64_t now_ns) {
+                             const struct now *now) {
     if (shard_takes(shard, limits->buckets_max, n))
         return true;
-    if (now_ns < shard->sweep_after_ns)
+    if (now->mono_ns < shard->sweep_after_ns)
         return false;
-    shard_lay_out_anew(shard, limits->capacity_max, n, now_ns);
+    shard_lay_out_anew(shard, limits->capacity_max, n, now);
     bool takes = shard_takes(shard, limits->buckets_max, n);
     if (!takes || shard->capacity == limits->capacity_max)
-        shard->sweep_after_ns = now_ns + SWEEP_PAUSE_NS;
+        shard->sweep_after_ns = now->mono_ns + SWEEP_PAUSE_NS;
     return takes;
 }
 
 /* ---- one charge -------------------------------------------------------------------------------- */
 
-/* The rate is part of what is hashed: a bucket belongs to one rule for life. A policy's hash is the
- * key of its callers' hashes, so no spelling of a caller's key reaches another policy's buckets. */
+/* The rate is part of what is hashed: a bucket belongs to one rule for life. A quota's limit is not: what was used of it counts under
+ * whatever limit the caller has now. A policy's hash is the key of its callers' hashes, so no spelling of a caller's key reaches another
+ * policy's counters. */
 static struct place place_of(struct memory_limits *limits, const struct limit_charge *charge) {
     const struct limit_policy *policy = charge->policy;
-    assert((unsigned)policy->key < LIMIT_KEY_COUNT);
+    assert((unsigned)policy->key < LIMIT_KEY_COUNT && (unsigned)policy->kind < LIMIT_KIND_COUNT);
     struct {
-        struct hash128 id;
-        int64_t period_ns, count, burst;
-    } named = {hash128(&limits->key, policy->id), policy->rate.period_ns, policy->rate.count,
-               policy->rate.burst};
+        struct hash128 counter;
+        int64_t period, count, burst;
+    } named = {.counter = hash128(&limits->key, policy->counter)};
+    if (policy->kind == LIMIT_RATE) {
+        named.period = policy->rate.period_ns;
+        named.count = policy->rate.count;
+        named.burst = policy->rate.burst;
+    } else {
+        named.period = policy->quota.kind;
+    }
     struct place place = {0};
     place.policy = hash128(&limits->key, (struct str){(const char *)&named, sizeof(named)});
     struct hash_key policy_key = {place.policy.lo, place.policy.hi};
     place.hash = hash128(&policy_key, charge->key);
+    size_t table = policy->key * LIMIT_KIND_COUNT + policy->kind;
     place.shard =
-        &limits->shards[policy->key * limits->n_shards + scale(place.hash.hi, limits->n_shards)];
+        &limits->shards[table * limits->n_shards + scale(place.hash.hi, limits->n_shards)];
     return place;
 }
 
-/* Fetch the bucket that counts for `place`, which is the i-th of n; false when there is no room even
+/* Fetch the counter that counts for `place`, which is the i-th of n; false when there is no room even
  * for a shared one. */
 static bool place_open(struct memory_limits *limits, struct place *places, size_t i, size_t n,
-                       int64_t now_ns) {
+                       const struct now *now) {
     struct place *place = &places[i];
     struct shard *shard = place->shard;
-    if (!shard_holds(shard, place->hash) && !shard_makes_room(shard, limits, n, now_ns)) {
+    if (!shard_holds(shard, place->hash) && !shard_makes_room(shard, limits, n, now)) {
         place->hash = place->policy;
         shard->n_shared++;
         if (!shard_holds(shard, place->hash) && shard->used + n >= shard->capacity)
             return false;
     }
-    place->bucket = shard_get(shard, place->hash);
-    /* Two charges of one call may meet in a bucket: the second finds what the first left. */
+    place->counter = shard_get(shard, place->hash);
+    /* Two charges of one call may meet in a counter: the second finds what the first left. */
     for (size_t j = 0; j < i; j++)
         if (places[j].shard == shard && hash_eq(places[j].hash, place->hash))
-            place->bucket = places[j].bucket;
+            place->counter = places[j].counter;
     return true;
 }
 
@@ -269,13 +282,12 @@ static void unlock_shards(struct shard *locked[], size_t n_locked) {
 
 /* Try all charges on copies. */
 static bool try_all(struct memory_limits *limits, struct place *places,
-                    const struct limit_charge *charges, size_t n, int64_t now_ns,
+                    const struct limit_charge *charges, size_t n, const struct now *now,
                     struct limit_state *states) {
     bool allows = true;
     for (size_t i = 0; i < n; i++) {
-        if (place_open(limits, places, i, n, now_ns))
-            states[i] =
-                bucket_take(&places[i].bucket, &charges[i].policy->rate, charges[i].cost, now_ns);
+        if (place_open(limits, places, i, n, now))
+            states[i] = limit_counter_take(&places[i].counter, &charges[i], now);
         else
             states[i] = (struct limit_state){.wait_ns = NS_PER_S, .reset_ns = NS_PER_S};
         allows = allows && (states[i].allowed || charges[i].policy->is_shadow);
@@ -284,27 +296,42 @@ static bool try_all(struct memory_limits *limits, struct place *places,
 }
 
 bool memory_limits_pass(struct memory_limits *limits, const struct limit_charge *charges, size_t n,
-                        int64_t now_ns, bool counts, struct limit_state *states) {
+                        const struct now *now, bool counts, struct limit_state *states) {
     assert(n <= LIMITER_CHARGES_MAX);
     struct place places[LIMITER_CHARGES_MAX];
     struct shard *locked[LIMITER_CHARGES_MAX];
     for (size_t i = 0; i < n; i++)
         places[i] = place_of(limits, &charges[i]);
     size_t n_locked = lock_shards(places, n, locked);
-    bool allows = try_all(limits, places, charges, n, now_ns, states);
+    bool allows = try_all(limits, places, charges, n, now, states);
     for (size_t i = 0; i < n; i++) {
         const struct place *place = &places[i];
         if (!states[i].allowed)
             continue;
         if (!allows) {
-            struct bucket stands = shard_get(place->shard, place->hash);
-            states[i] = bucket_look(&stands, &charges[i].policy->rate, 0, now_ns);
-        } else if (counts && !bucket_is_new(&place->bucket, now_ns)) {
-            shard_put(place->shard, place->hash, place->bucket);
+            union limit_counter stands = shard_get(place->shard, place->hash);
+            struct limit_charge nothing = charges[i];
+            nothing.cost = 0;
+            states[i] = limit_counter_look(&stands, &nothing, now);
+        } else if (counts && !limit_counter_is_new(&place->counter, place->shard->kind, now)) {
+            shard_put(place->shard, place->hash, place->counter);
         }
     }
     unlock_shards(locked, n_locked);
     return allows;
+}
+
+void memory_limits_settle(struct memory_limits *limits, const struct limit_charge *charge,
+                          int64_t change, const struct limit_state *taken, const struct now *now) {
+    struct place place = place_of(limits, charge);
+    shard_lock(place.shard);
+    if (place_open(limits, &place, 0, 1, now)) {
+        limit_counter_settle(&place.counter, charge, change, taken, now);
+        if (shard_holds(place.shard, place.hash) ||
+            !limit_counter_is_new(&place.counter, place.shard->kind, now))
+            shard_put(place.shard, place.hash, place.counter);
+    }
+    shard_unlock(place.shard);
 }
 
 struct memory_limits_stats memory_limits_stats(struct memory_limits *limits) {
@@ -312,7 +339,7 @@ struct memory_limits_stats memory_limits_stats(struct memory_limits *limits) {
     for (size_t i = 0; i < count_shards(limits); i++) {
         struct shard *shard = &limits->shards[i];
         shard_lock(shard);
-        stats.n_buckets[i / limits->n_shards] += shard->used;
+        stats.n_counters[i / limits->n_shards / LIMIT_KIND_COUNT] += shard->used;
         stats.total_bytes += shard->capacity * sizeof(struct slot);
         stats.n_shared += shard->n_shared;
         shard_unlock(shard);

@@ -1,17 +1,56 @@
 /* SPDX-License-Identifier: MIT */
-/* The names that the settings, the headers and the metrics have for what a limit counts by. */
 #include "limit/policy.h"
 
 #include <assert.h>
 
 static const char *const KEY_NAMES[LIMIT_KEY_COUNT] = {
-    [LIMIT_KEY_SUBJECT] = "subject",
-    [LIMIT_KEY_IP] = "ip",
-    [LIMIT_KEY_CLAIM] = "claim",
-    [LIMIT_KEY_GLOBAL] = "global",
+    [LIMIT_KEY_SUBJECT] = "subject", [LIMIT_KEY_IP] = "ip",         [LIMIT_KEY_CLAIM] = "claim",
+    [LIMIT_KEY_HEADER] = "header",   [LIMIT_KEY_GLOBAL] = "global",
 };
 
 const char *limit_key_name(enum limit_key key) {
     assert((unsigned)key < LIMIT_KEY_COUNT);
     return KEY_NAMES[key];
+}
+
+int64_t limit_capacity(const struct limit_policy *policy) {
+    return policy->kind == LIMIT_QUOTA ? policy->quota.limit : policy->rate.burst;
+}
+
+/* The policy's windows, as this subscriber has them. */
+static struct window_rule windows_of(const struct limit_charge *charge) {
+    struct window_rule rule = charge->policy->quota;
+    if (charge->anchor_day > 0 && rule.kind == WINDOW_MONTH)
+        rule.anchor_day = charge->anchor_day;
+    return rule;
+}
+
+struct limit_state limit_counter_take(union limit_counter *c, const struct limit_charge *charge,
+                                      const struct now *now) {
+    if (charge->policy->kind == LIMIT_RATE)
+        return bucket_take(&c->bucket, &charge->policy->rate, charge->cost, now->mono_ns);
+    struct window_rule rule = windows_of(charge);
+    return window_take(&c->window, &rule, charge->cost, now->wall_ns);
+}
+
+struct limit_state limit_counter_look(const union limit_counter *c,
+                                      const struct limit_charge *charge, const struct now *now) {
+    union limit_counter copy = *c;
+    return limit_counter_take(&copy, charge, now);
+}
+
+void limit_counter_settle(union limit_counter *c, const struct limit_charge *charge, int64_t change,
+                          const struct limit_state *taken, const struct now *now) {
+    if (charge->policy->kind == LIMIT_RATE) {
+        bucket_settle(&c->bucket, &charge->policy->rate, change, now->mono_ns);
+        return;
+    }
+    struct window_rule rule = windows_of(charge);
+    window_settle(&c->window, &rule, change, taken->window.end_s, now->wall_ns);
+}
+
+bool limit_counter_is_new(const union limit_counter *c, enum limit_kind kind,
+                          const struct now *now) {
+    return kind == LIMIT_RATE ? bucket_is_new(&c->bucket, now->mono_ns)
+                              : window_is_new(&c->window, now->wall_ns);
 }

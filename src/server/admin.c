@@ -62,7 +62,7 @@ static int put_limits(struct buffer *out, const struct admin *admin) {
                       (unsigned long long)stats.n_shared));
     for (int key = 0; key < LIMIT_KEY_COUNT; key++)
         TRY(buffer_printf(out, ",\"%s\":%zu", limit_key_name((enum limit_key)key),
-                          stats.n_buckets[key]));
+                          stats.n_counters[key]));
     return buffer_append_byte(out, '}');
 }
 
@@ -131,14 +131,14 @@ static int put_key_metrics(struct buffer *out, const struct admin *admin) {
 
 static int put_limit_metrics(struct buffer *out, const struct admin *admin) {
     struct memory_limits_stats stats = memory_limits_stats(admin->limits);
-    TRY(buffer_append(out, STR("# HELP jotgate_limit_buckets Buckets held in memory, by key "
+    TRY(buffer_append(out, STR("# HELP jotgate_limit_buckets Counters held in memory, by key "
                                "kind.\n# TYPE jotgate_limit_buckets gauge\n")));
     for (int key = 0; key < LIMIT_KEY_COUNT; key++)
         TRY(buffer_printf(out, "jotgate_limit_buckets{key=\"%s\"} %zu\n",
-                          limit_key_name((enum limit_key)key), stats.n_buckets[key]));
+                          limit_key_name((enum limit_key)key), stats.n_counters[key]));
     return buffer_printf(
         out,
-        "# HELP jotgate_limit_shared_total Calls that met a shared bucket because the table was "
+        "# HELP jotgate_limit_shared_total Calls that met a shared counter because the table was "
         "full.\n"
         "# TYPE jotgate_limit_shared_total counter\njotgate_limit_shared_total %llu\n"
         "# HELP jotgate_log_dropped_total Log lines dropped because stdout was too slow or "

@@ -1,49 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* plans and limits: every policy gets its id, by which counters are keyed, and its place among all policies. */
-#include "read.h"
-
-#include "settings/units.h"
-#include <stdio.h>
+#include "amount.h"
 
 #define POLICIES_MAX 512
 
-/* ---- one policy ---- */
-
 struct policy {
-    struct str name, rate;
-    const struct branch *rate_at, *burst_at;
+    struct str name;
+    struct amount amount;
     bool is_shadow;
 };
-
-static bool keep_branch(struct reader *r, const struct branch *b, void *target) {
-    (void)r;
-    *(const struct branch **)target = b;
-    return true;
-}
-
-static bool read_rate(struct reader *r, const struct branch *rate, const struct branch *burst,
-                      struct bucket_rule *rule) {
-    struct str text;
-    const char *why;
-    size_t n;
-    if (!read_scalar(r, rate, &text, NULL))
-        return false;
-    if (!unit_rate(text, rule, &why)) {
-        reader_error(r, rate, "'" STR_FMT "': %s", STR_ARG(str_first(text, 60)), why);
-        return false;
-    }
-    if (!burst)
-        return true;
-    if (!read_count(r, burst, &n))
-        return false;
-    rule->burst = (int64_t)n;
-    if (!bucket_rule_is_valid(rule)) {
-        reader_error(r, burst,
-                     "%zu: at this rate a used-up burst would take over 100 years to refill", n);
-        return false;
-    }
-    return true;
-}
 
 /* ---- plans ---- */
 
@@ -62,38 +27,37 @@ static const struct entry plans_entries[] = {
 };
 static const struct entry policy_entries[] = {
     {"name",   read_name,   offsetof(struct policy, name),      "!"},
-    {"rate",   keep_branch, offsetof(struct policy, rate_at),   "!"},
-    {"burst",  keep_branch, offsetof(struct policy, burst_at),  NULL},
     {"shadow", read_bool,   offsetof(struct policy, is_shadow), "false"},
+    AMOUNT_ENTRIES(policy, amount),
 };
 /* clang-format on */
 
-static bool read_policy(struct reader *r, const struct branch *b, struct str prefix,
-                        struct limit_policy *policy) {
+static bool read_policy(struct reader *r, const struct branch *b, struct settings *s,
+                        struct str tier, struct str group, struct limit_policy *policy) {
     struct policy read = {0};
-    if (!READ_SECTION(r, b, policy_entries, &read) ||
-        !read_rate(r, read.rate_at, read.burst_at, &policy->rate))
+    if (!READ_SECTION(r, b, policy_entries, &read) || !read_amount(r, b, &read.amount, s, policy))
         return false;
     policy->name = read.name;
     policy->is_shadow = read.is_shadow;
-    policy->id = arena_printf(r->arena, STR_FMT "/" STR_FMT, STR_ARG(prefix), STR_ARG(read.name));
-    return policy->id.at;
+    policy->id = arena_printf(r->arena, STR_FMT "/" STR_FMT "/" STR_FMT, STR_ARG(tier),
+                              STR_ARG(group), STR_ARG(read.name));
+    policy->counter =
+        arena_printf(r->arena, "plan/" STR_FMT "/" STR_FMT, STR_ARG(group), STR_ARG(read.name));
+    return policy->id.at && policy->counter.at;
 }
 
-static bool read_group(struct reader *r, const struct branch *b, struct str tier,
-                       struct tier_group *group) {
-    struct str prefix = arena_printf(r->arena, STR_FMT "/" STR_FMT, STR_ARG(tier), STR_ARG(b->key));
+static bool read_group(struct reader *r, const struct branch *b, struct settings *s,
+                       struct str tier, struct tier_group *group) {
     size_t n = 0;
     if (b->kind != BRANCH_LIST) {
-        reader_error(
-            r, b, "expected a list of limits: [ { name: burst, rate: 600/minute, burst: 200 } ]");
+        reader_error(r, b, "expected a list of limits: [ { name: daily, quota: 5000/day } ]");
         return false;
     }
     struct limit_policy *policies = reader_alloc(r, tree_count(b) * sizeof(*policies));
     if (!policies || !check_name(r, b, b->key))
         return false;
     for (const struct branch *child = b->children; child; child = child->next) {
-        if (!read_policy(r, child, prefix, &policies[n]))
+        if (!read_policy(r, child, s, tier, b->key, &policies[n]))
             return false;
         for (size_t i = 0; i < n; i++)
             if (str_eq(policies[i].name, policies[n].name)) {
@@ -107,7 +71,8 @@ static bool read_group(struct reader *r, const struct branch *b, struct str tier
     return true;
 }
 
-static bool read_tier(struct reader *r, const struct branch *b, struct tier *tier) {
+static bool read_tier(struct reader *r, const struct branch *b, struct settings *s,
+                      struct tier *tier) {
     size_t n = 0;
     if (b->kind != BRANCH_MAP) {
         reader_error(r, b, "expected the tier's groups: { default: [ ... ] }");
@@ -117,7 +82,7 @@ static bool read_tier(struct reader *r, const struct branch *b, struct tier *tie
     if (!groups || !check_name(r, b, b->key))
         return false;
     for (const struct branch *child = b->children; child; child = child->next)
-        if (!read_group(r, child, b->key, &groups[n++]))
+        if (!read_group(r, child, s, b->key, &groups[n++]))
             return false;
     *tier = (struct tier){b->key, groups, n};
     return true;
@@ -171,7 +136,7 @@ static bool read_plans(struct reader *r, const struct branch *b, struct settings
     if (!tiers)
         return false;
     for (const struct branch *child = read.tiers->children; child; child = child->next)
-        if (!read_tier(r, child, &tiers[n++]))
+        if (!read_tier(r, child, s, &tiers[n++]))
             return false;
     plans->tiers = tiers;
     plans->n_tiers = n;
@@ -204,6 +169,7 @@ static bool make_default_plans(struct reader *r, struct settings *s) {
         return false;
     policy->name = STR("per_user");
     policy->id = STR("default/default/per_user");
+    policy->counter = STR("plan/default/per_user");
     policy->key = LIMIT_KEY_SUBJECT;
     *group = (struct tier_group){STR("default"), policy, 1};
     *tier = (struct tier){STR("default"), group, 1};
@@ -215,7 +181,7 @@ static bool make_default_plans(struct reader *r, struct settings *s) {
 
 struct limit {
     struct str key;
-    const struct branch *rate_at, *burst_at;
+    struct amount amount;
     int applies_to;
     struct cidrs except;
     bool is_shadow;
@@ -229,11 +195,10 @@ static bool read_for(struct reader *r, const struct branch *b, void *target) {
 /* clang-format off */
 static const struct entry limit_entries[] = {
     {"key",    read_string, offsetof(struct limit, key),        "!"},
-    {"rate",   keep_branch, offsetof(struct limit, rate_at),    "!"},
-    {"burst",  keep_branch, offsetof(struct limit, burst_at),   NULL},
     {"for",    read_for,    offsetof(struct limit, applies_to), "everyone"},
     {"except", read_cidrs_or_none, offsetof(struct limit, except), NULL},
     {"shadow", read_bool,   offsetof(struct limit, is_shadow),  "false"},
+    AMOUNT_ENTRIES(limit, amount),
 };
 /* clang-format on */
 
@@ -250,7 +215,11 @@ static bool read_limit_key(struct reader *r, const struct branch *b, struct str 
         policy->key = LIMIT_KEY_CLAIM;
         return read_claim_path(r, at, str_skip(key, 6), &s->claim_paths, &policy->claim_path);
     }
-    reader_error(r, at, "'" STR_FMT "': expected ip, subject, claim:PATH or global",
+    if (str_starts(key, STR("header:"))) {
+        policy->key = LIMIT_KEY_HEADER;
+        return read_header_name(r, at, str_skip(key, 7), &policy->header);
+    }
+    reader_error(r, at, "'" STR_FMT "': expected ip, subject, claim:PATH, header:NAME or global",
                  STR_ARG(str_first(key, 60)));
     return false;
 }
@@ -264,9 +233,9 @@ static bool read_limit(struct reader *r, const struct branch *b, struct settings
     }
     if (!check_name(r, b, b->key) || !READ_SECTION(r, b, limit_entries, &read) ||
         !read_limit_key(r, b, read.key, s, &limit->policy) ||
-        !read_rate(r, read.rate_at, read.burst_at, &limit->policy.rate))
+        !read_amount(r, b, &read.amount, s, &limit->policy))
         return false;
-    limit->name = limit->policy.name = limit->policy.id = b->key;
+    limit->name = limit->policy.name = limit->policy.id = limit->policy.counter = b->key;
     limit->policy.is_shadow = read.is_shadow;
     limit->applies_to = (enum limit_for)read.applies_to;
     limit->except = read.except.list;
@@ -278,7 +247,7 @@ static bool make_default_limit(struct reader *r, const char *name, const char *r
                                size_t burst, struct named_limit *limit) {
     struct branch rate = {.key = str_of(name), .text = str_of(rate_text)};
     *limit = (struct named_limit){.name = str_of(name)};
-    limit->policy.name = limit->policy.id = str_of(name);
+    limit->policy.name = limit->policy.id = limit->policy.counter = str_of(name);
     limit->policy.key = LIMIT_KEY_IP;
     if (!read_rate(r, &rate, NULL, &limit->policy.rate))
         return false;

@@ -283,12 +283,13 @@ static void check_unlimited(struct lint *lint) {
 
 static void check_cost(struct lint *lint, const struct route *route,
                        const struct limit_policy *policy) {
-    if (route->cost > policy->rate.burst)
+    if (route->cost > limit_capacity(policy))
         find(lint,
              "route " STR_FMT ": costs %lld calls, but the limit " STR_FMT
-             " never lets more than %lld (its burst) through at once",
+             " never lets more than %lld (its %s) through at once",
              STR_ARG(str_first(route->label, 100)), (long long)route->cost,
-             STR_ARG(str_first(policy->id, 150)), (long long)policy->rate.burst);
+             STR_ARG(str_first(policy->id, 150)), (long long)limit_capacity(policy),
+             policy->kind == LIMIT_QUOTA ? "quota" : "burst");
 }
 
 static void check_costs(struct lint *lint) {

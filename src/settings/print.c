@@ -221,7 +221,7 @@ static int print_group(const struct settings *s, const struct tier_group *group,
         TRY(buffer_append(out, STR("        - { name: ")));
         TRY(put_text(out, policy->name));
         TRY(buffer_append(out, STR(", ")));
-        TRY(put_rate(out, &policy->rate));
+        TRY(put_amount(out, policy));
         TRY(buffer_append(out, is_own_shadow ? STR(", shadow: true }\n") : STR(" }\n")));
     }
     return 0;
@@ -274,9 +274,11 @@ static int print_limit(const struct settings *s, const struct named_limit *limit
     if (policy->key == LIMIT_KEY_CLAIM) {
         TRY(buffer_append(out, STR(":")));
         TRY(put_claim(out, s, policy->claim_path));
+    } else if (policy->key == LIMIT_KEY_HEADER) {
+        TRY(buffer_printf(out, ":" STR_FMT, STR_ARG(policy->header)));
     }
     TRY(buffer_append(out, STR(", ")));
-    TRY(put_rate(out, &policy->rate));
+    TRY(put_amount(out, policy));
     TRY(buffer_append(out, limit->applies_to == LIMIT_FOR_EVERYONE ? STR(", for: everyone")
                                                                    : STR(", for: anonymous")));
     if (limit->n_except > 0) {

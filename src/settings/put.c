@@ -85,7 +85,7 @@ int put_size(struct buffer *out, uint64_t bytes) {
     return put_number(out, bytes, units, 4);
 }
 
-int put_rate(struct buffer *out, const struct bucket_rule *rule) {
+static int put_rate(struct buffer *out, const struct bucket_rule *rule) {
     static const struct unit_name units[] = {{"day", 86400 * (uint64_t)NS_PER_S},
                                              {"hour", 3600 * (uint64_t)NS_PER_S},
                                              {"minute", 60 * (uint64_t)NS_PER_S}};
@@ -95,6 +95,18 @@ int put_rate(struct buffer *out, const struct bucket_rule *rule) {
             period = units[i].name;
     return buffer_printf(out, "rate: %lld/%s, burst: %lld", (long long)rule->count, period,
                          (long long)rule->burst);
+}
+
+static int put_quota(struct buffer *out, const struct window_rule *rule) {
+    TRY(buffer_printf(out, "quota: %lld/%s, timezone: ", (long long)rule->limit,
+                      window_kind_name(rule->kind)));
+    TRY(put_text(out, rule->zone->name));
+    return rule->anchor_day == 1 ? 0 : buffer_printf(out, ", anchor_day: %d", rule->anchor_day);
+}
+
+int put_amount(struct buffer *out, const struct limit_policy *policy) {
+    return policy->kind == LIMIT_QUOTA ? put_quota(out, &policy->quota)
+                                       : put_rate(out, &policy->rate);
 }
 
 int put_list(struct buffer *out, const struct str *list, size_t n) {

@@ -10,8 +10,8 @@ int put_url(struct buffer *out, struct str url) MUST_USE; /* its query masked */
 int put_login_url(struct buffer *out, struct str url) MUST_USE;
 int put_duration(struct buffer *out, int64_t ns) MUST_USE; /* "10m" */
 int put_size(struct buffer *out, uint64_t bytes) MUST_USE; /* "64KiB" */
-int put_rate(struct buffer *out,
-             const struct bucket_rule *rule) MUST_USE; /* "rate: 600/minute, burst: 200" */
+int put_amount(struct buffer *out, const struct limit_policy *policy)
+    MUST_USE; /* rate: 600/minute, burst: 200; or quota: 5000/day, timezone: UTC */
 int put_list(struct buffer *out, const struct str *list, size_t n) MUST_USE;
 int put_networks(struct buffer *out, const struct cidr *list, size_t n) MUST_USE;
 int put_claim(struct buffer *out, const struct settings *s, size_t path) MUST_USE; /* its path */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "read.h"
 
+#include "http/fields.h"
 #include "settings/units.h"
 #include <stdio.h>
 
@@ -348,4 +349,26 @@ bool read_rules(struct reader *r, const struct branch *b, struct claim_paths *pa
     }
     *rules = (struct rule_list){list, n};
     return list;
+}
+
+bool keep_branch(struct reader *r, const struct branch *b, void *target) {
+    (void)r;
+    *(const struct branch **)target = b;
+    return true;
+}
+
+bool read_header_name(struct reader *r, const struct branch *at, struct str text,
+                      struct str *name) {
+    if (!is_token(text) || text.n > 64) {
+        reader_error(r, at, "'" STR_FMT "': expected a header's name, like x-client-id",
+                     STR_ARG(str_first(text, 64)));
+        return false;
+    }
+    char *lower = reader_alloc(r, text.n);
+    for (size_t i = 0; lower && i < text.n; i++) {
+        char c = text.at[i];
+        lower[i] = (char)(c >= 'A' && c <= 'Z' ? c | 32 : c);
+    }
+    *name = (struct str){lower, text.n};
+    return lower;
 }

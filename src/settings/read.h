@@ -37,6 +37,10 @@ bool read_timeout_seconds(struct reader *r, const struct branch *b, void *target
 bool read_timeout_milliseconds(struct reader *r, const struct branch *b,
                                void *target); /* int64_t ms */
 bool read_bool(struct reader *r, const struct branch *b, void *target);
+bool keep_branch(struct reader *r, const struct branch *b,
+                 void *target); /* const struct branch *: read later */
+/* A header field's name in lower case. */
+bool read_header_name(struct reader *r, const struct branch *at, struct str text, struct str *name);
 
 /* One of `names`; the index. */
 bool read_choice(struct reader *r, const struct branch *b, const char *const *names, size_t n,

@@ -58,12 +58,6 @@ static bool read_timeouts(struct reader *r, const struct branch *b, void *target
     return READ_SECTION(r, b->line ? b : NULL, entries, target);
 }
 
-static bool keep_branch(struct reader *r, const struct branch *b, void *target) {
-    (void)r;
-    *(const struct branch **)target = b;
-    return true;
-}
-
 /* clang-format off */
 static const struct entry entries[] = {
     {"path",       read_string,       offsetof(struct route_section, path),       "!"},

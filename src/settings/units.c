@@ -70,6 +70,24 @@ bool unit_rate(struct str text, struct bucket_rule *rule, const char **why) {
     return false;
 }
 
+bool unit_quota(struct str text, struct window_rule *rule, const char **why) {
+    static const enum window_kind kinds[] = {WINDOW_DAY, WINDOW_WEEK, WINDOW_MONTH};
+    size_t slash = str_index(text, '/');
+    uint64_t limit;
+    *why = "expected a quota: a whole number from 1 to 1000000000000 per day, week or month, like "
+           "5000/day";
+    if (slash == text.n || !str_to_u64(str_first(text, slash), &limit) || limit < 1 ||
+        limit > (uint64_t)WINDOW_LIMIT_MAX)
+        return false;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (str_eq(str_skip(text, slash + 1), str_of(window_kind_name(kinds[i])))) {
+            *rule = (struct window_rule){
+                .kind = kinds[i], .anchor_day = 1, .limit = (int64_t)limit, .zone = &ZONE_UTC};
+            return true;
+        }
+    return false;
+}
+
 /* host[:port] after the scheme. */
 static bool split_authority(struct str authority, bool is_tls, struct origin *origin) {
     size_t end = authority.n;

@@ -64,6 +64,29 @@ class Users(LimitStory):
         for odd in ({"plan": "gold"}, {"plan": 7}, {}, {"plan": None}):
             self.assertEqual(self.statuses(2, token=self.token(app_metadata=odd)), [200, 429], odd)
 
+    def test_a_quota_is_refused_until_its_windows_true_end(self):
+        plans = {"default": "free", "tiers": {"free": {"default": [{"name": "daily", "quota": "2/day", "timezone": "Asia/Tokyo"}]}}}
+        self.start({"plans": plans, "routes": route(["plan"])})
+        token = self.token()
+        self.assertEqual(self.statuses(2, token=token), [200] * 2)
+        midnight = 86400 - (time.time() + 9 * 3600) % 86400
+        answer = self.get("/limited", token=token)
+        self.assert_problem(answer, 429, "quota_exceeded")
+        self.assertAlmostEqual(int(answer.get("retry-after")), midnight, delta=30)
+        self.assertEqual(answer.get("ratelimit-policy"), '"daily";q=2;w=86400')
+        self.assertEqual(answer.get("ratelimit"), f'"daily";r=0;t={answer.get("retry-after")}')
+
+    def test_a_change_of_plan_keeps_what_was_used(self):
+        plans = {
+            "claim": "app_metadata.plan", "default": "free",
+            "tiers": {name: {"default": [{"name": "daily", "quota": f"{n}/day"}]} for name, n in (("free", 2), ("pro", 5))},
+        }  # fmt: skip
+        self.start({"plans": plans, "routes": route(["plan"])})
+        free, pro = (self.token(sub="0b9b9b3e-0000-4000-8000-000000000005", app_metadata={"plan": plan}) for plan in ("free", "pro"))
+        self.assertEqual(self.statuses(3, token=free), [200, 200, 429])
+        self.assertEqual(self.statuses(4, token=pro), [200, 200, 200, 429])
+        self.assertEqual(self.statuses(1, token=free), [429])
+
     def test_a_group_of_a_route_counts_apart(self):
         tiers = {"free": {"default": [{"name": "burst", "rate": "60/hour", "burst": 3}], "ai": [{"name": "ai", "rate": "60/hour", "burst": 1}]}}
         routes = route(["plan"]) + route(["plan", "plan.ai"], "/ai")
@@ -91,6 +114,11 @@ class Strangers(LimitStory):
         self.start({"limits": limits, "routes": route(["org"])})
         self.assertEqual([self.get("/limited", token=self.token(org_id="o1")).status for _ in range(3)], [200, 200, 429])
         self.assertEqual([self.get("/limited", token=self.token(org_id="o2")).status for _ in range(3)], [200, 200, 429])
+
+    def test_a_header(self):
+        self.start({"limits": {"device": {"key": "header:X-Device", "rate": "60/hour", "burst": 1}}, "routes": route(["device"], access="open")})
+        one, two = ([("x-device", name)] for name in ("one", "two"))
+        self.assertEqual([self.get("/limited", headers).status for headers in (one, one, two, [], [])], [200, 429, 200, 200, 429])
 
     def test_a_client_cannot_choose_its_address(self):
         limits = {"per_ip": {"key": "ip", "rate": "60/hour", "burst": 2, "for": "everyone"}}

@@ -188,6 +188,29 @@ START_TEST(a_limits_refusal_names_the_policy_and_the_wait) {
 }
 END_TEST
 
+START_TEST(a_quota_reports_its_window_and_the_instant_of_its_return) {
+    stage_open(
+        &s,
+        "limits: { d: { key: ip, quota: 1/day }, w: { key: ip, quota: 9/week } }\n"
+        "routes: [ { path: /api, access: open, upstream: \"${UPSTREAM}\", limits: [d, w] } ]\n");
+    pass(&s, GET(&s, "/api", ""));
+    ck_assert_str_eq(FIELD(&s, "RateLimit-Policy"), "\"d\";q=1;w=86400, \"w\";q=9;w=604800");
+    int64_t midnight_s = 86400 - (now_s(loop_now(s.loop)) % 86400);
+    ck_assert_int_eq(refuse(&s, GET(&s, "/api", "")), 429);
+    ck_assert_ptr_nonnull(strstr(BODY(&s), "\"code\":\"quota_exceeded\""));
+    ck_assert_ptr_nonnull(strstr(
+        BODY(&s), "\"type\":\"https://iana.org/assignments/http-problem-types#quota-exceeded"));
+    ck_assert_ptr_nonnull(strstr(BODY(&s), "policy \\\"d\\\": 1 per day (UTC)"));
+    int64_t after_s = atoll(FIELD(&s, "Retry-After"));
+    ck_assert_int_le(after_s, midnight_s);
+    ck_assert_int_ge(after_s, midnight_s - 60);
+    char t[64];
+    snprintf(t, sizeof(t), "\"d\";r=0;t=%lld, \"w\";r=8;t=", (long long)after_s);
+    ck_assert_ptr_nonnull(strstr(FIELD(&s, "RateLimit"), t));
+    stage_close(&s);
+}
+END_TEST
+
 START_TEST(what_cannot_be_retried_sends_no_retry_after) {
     stage_open(&s, "");
     refuse(&s, GET(&s, "/none", ""));
@@ -205,4 +228,5 @@ SUITE_MAIN("gateway/answer", a_problem_reads_well_in_every_client,
            only_named_origins_are_allowed, a_preflight_allows_what_was_asked_for,
            a_preflight_from_elsewhere_is_allowed_nothing, every_limit_that_was_met_is_reported,
            a_limits_refusal_names_the_policy_and_the_wait,
+           a_quota_reports_its_window_and_the_instant_of_its_return,
            what_cannot_be_retried_sends_no_retry_after)

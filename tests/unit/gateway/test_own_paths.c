@@ -109,6 +109,18 @@ START_TEST(an_anonymous_caller_sees_the_limits_of_the_address) {
 }
 END_TEST
 
+START_TEST(a_quota_says_when_its_window_begins_and_ends) {
+    stage_open(&s, "limits: { per_ip: { key: ip, quota: 5/month, timezone: Asia/Kathmandu, for: "
+                   "anonymous } }\n" EVERYTHING);
+    ck_assert_int_eq(refuse(&s, GET(&s, "/_jotgate/usage", "")), 200);
+    ck_assert_ptr_nonnull(strstr(BODY(&s), "\"limit\":5,\"remaining\":5,\"reset_seconds\":0,"
+                                           "\"per\":\"month\",\"timezone\":\"Asia/Kathmandu\","
+                                           "\"window_start\":\""));
+    ck_assert_ptr_nonnull(strstr(BODY(&s), "T18:15:00.000Z\"}]}"));
+    stage_close(&s);
+}
+END_TEST
+
 START_TEST(usage_wants_no_bad_token) {
     stage_open(&s, LIMITS EVERYTHING);
     const char *expired =
@@ -122,4 +134,5 @@ END_TEST
 SUITE_MAIN("gateway/own_paths", alive_is_alive, who_drains_is_not_well, every_spelling_stays_here,
            only_reading_is_allowed, an_app_may_ask_from_a_browser,
            a_user_sees_what_is_left_and_uses_none_of_it,
-           an_anonymous_caller_sees_the_limits_of_the_address, usage_wants_no_bad_token)
+           an_anonymous_caller_sees_the_limits_of_the_address,
+           a_quota_says_when_its_window_begins_and_ends, usage_wants_no_bad_token)

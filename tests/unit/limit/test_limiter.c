@@ -4,10 +4,11 @@
 #include <check.h>
 
 #define START_NS (INT64_C(5000) * NS_PER_S)
+#define AT(ns)   (&(struct now){(ns), INT64_C(1700000000) * NS_PER_S + (ns)})
 #define POLICY(id_, burst_) \
     { \
-        .name = {id_, sizeof(id_) - 1}, .id = {id_, sizeof(id_) - 1}, .key = LIMIT_KEY_SUBJECT, \
-        .rate = { \
+        .name = {id_, sizeof(id_) - 1}, .id = {id_, sizeof(id_) - 1}, \
+        .counter = {id_, sizeof(id_) - 1}, .key = LIMIT_KEY_SUBJECT, .rate = { \
             .period_ns = 60 * NS_PER_S, \
             .count = 60, \
             .burst = burst_ \
@@ -28,16 +29,16 @@ static void set_up(void) {
 static void tear_down(void) { memory_limits_free(limits); }
 
 static struct limit_charge charge(const struct limit_policy *policy, int64_t cost) {
-    return (struct limit_charge){policy, STR("ann"), cost};
+    return (struct limit_charge){policy, STR("ann"), cost, 0};
 }
 
 static int64_t remaining(const struct limit_policy *policy) {
     struct limit_charge alone = charge(policy, 1);
-    return limiter_look(limits, &alone, 1, START_NS).states[0].remaining;
+    return limiter_look(limits, &alone, 1, AT(START_NS)).states[0].remaining;
 }
 
 START_TEST(no_charges_are_allowed) {
-    struct limit_outcome outcome = limiter_take(limits, NULL, 0, START_NS);
+    struct limit_outcome outcome = limiter_take(limits, NULL, 0, AT(START_NS));
     ck_assert(outcome.allowed);
     ck_assert(!outcome.shadow_refused);
     ck_assert_uint_eq(outcome.n, 0);
@@ -46,7 +47,7 @@ END_TEST
 
 START_TEST(all_policies_count_when_all_allow) {
     const struct limit_charge charges[] = {charge(&TWO, 1), charge(&HUNDRED, 5)};
-    struct limit_outcome outcome = limiter_take(limits, charges, 2, START_NS);
+    struct limit_outcome outcome = limiter_take(limits, charges, 2, AT(START_NS));
     ck_assert(outcome.allowed);
     ck_assert_int_eq(outcome.states[0].remaining, 1);
     ck_assert_int_eq(outcome.states[1].remaining, 95);
@@ -58,7 +59,7 @@ END_TEST
 START_TEST(nothing_is_counted_unless_everything_allows) {
     const struct limit_charge charges[] = {charge(&HUNDRED, 1), charge(&TWO, 1)};
     for (int i = 0; i < 50; i++) {
-        struct limit_outcome outcome = limiter_take(limits, charges, 2, START_NS);
+        struct limit_outcome outcome = limiter_take(limits, charges, 2, AT(START_NS));
         ck_assert(outcome.allowed == (i < 2));
         ck_assert_int_eq(outcome.states[0].remaining, i < 2 ? 99 - i : 98);
         ck_assert(outcome.states[0].allowed);
@@ -69,7 +70,7 @@ END_TEST
 
 START_TEST(nothing_is_counted_whatever_the_order) {
     const struct limit_charge charges[] = {charge(&TWO, 3), charge(&HUNDRED, 1)};
-    ck_assert(!limiter_take(limits, charges, 2, START_NS).allowed);
+    ck_assert(!limiter_take(limits, charges, 2, AT(START_NS)).allowed);
     ck_assert_int_eq(remaining(&TWO), 2);
     ck_assert_int_eq(remaining(&HUNDRED), 100);
 }
@@ -78,9 +79,9 @@ END_TEST
 START_TEST(the_longest_wait_binds_a_refusal) {
     const struct limit_charge charges[] = {charge(&THREE, 3), charge(&TWO, 1), charge(&TWO, 1),
                                            charge(&HUNDRED, 1)};
-    ck_assert(limiter_take(limits, charges, 4, START_NS).allowed);
+    ck_assert(limiter_take(limits, charges, 4, AT(START_NS)).allowed);
     const struct limit_charge again[] = {charge(&HUNDRED, 1), charge(&TWO, 1), charge(&THREE, 3)};
-    struct limit_outcome outcome = limiter_take(limits, again, 3, START_NS);
+    struct limit_outcome outcome = limiter_take(limits, again, 3, AT(START_NS));
     ck_assert(!outcome.allowed);
     ck_assert_uint_eq(outcome.binding, 2);
     ck_assert_int_eq(outcome.states[2].wait_ns, 3 * NS_PER_S);
@@ -90,7 +91,7 @@ END_TEST
 
 START_TEST(a_cost_that_never_fits_binds_before_any_wait) {
     const struct limit_charge charges[] = {charge(&TWO, 3), charge(&HUNDRED, 101)};
-    struct limit_outcome outcome = limiter_take(limits, charges, 2, START_NS);
+    struct limit_outcome outcome = limiter_take(limits, charges, 2, AT(START_NS));
     ck_assert(!outcome.allowed);
     ck_assert_uint_eq(outcome.binding, 0);
     ck_assert_int_eq(outcome.states[0].wait_ns, INT64_MAX);
@@ -100,7 +101,7 @@ END_TEST
 START_TEST(the_least_left_in_proportion_binds_an_allowance) {
     const struct limit_charge charges[] = {charge(&TWO, 1), charge(&HUNDRED, 90),
                                            charge(&THREE, 1)};
-    struct limit_outcome outcome = limiter_take(limits, charges, 3, START_NS);
+    struct limit_outcome outcome = limiter_take(limits, charges, 3, AT(START_NS));
     ck_assert(outcome.allowed);
     ck_assert_uint_eq(outcome.binding, 1); /* 10 of 100, before 1 of 2 */
 }
@@ -109,7 +110,7 @@ END_TEST
 START_TEST(a_shadow_policy_counts_reports_and_refuses_nobody) {
     const struct limit_charge charges[] = {charge(&shadow_two, 1), charge(&HUNDRED, 1)};
     for (int i = 0; i < 5; i++) {
-        struct limit_outcome outcome = limiter_take(limits, charges, 2, START_NS);
+        struct limit_outcome outcome = limiter_take(limits, charges, 2, AT(START_NS));
         ck_assert(outcome.allowed);
         ck_assert(outcome.shadow_refused == (i >= 2));
         ck_assert(outcome.states[0].allowed == (i < 2));
@@ -122,7 +123,7 @@ END_TEST
 
 START_TEST(a_shadow_policy_is_not_counted_when_another_refuses) {
     const struct limit_charge charges[] = {charge(&shadow_two, 1), charge(&THREE, 4)};
-    struct limit_outcome outcome = limiter_take(limits, charges, 2, START_NS);
+    struct limit_outcome outcome = limiter_take(limits, charges, 2, AT(START_NS));
     ck_assert(!outcome.allowed);
     ck_assert(!outcome.shadow_refused);
     ck_assert_uint_eq(outcome.binding, 1);
@@ -132,7 +133,7 @@ END_TEST
 
 START_TEST(a_lone_shadow_policy_binds) {
     const struct limit_charge charges[] = {charge(&shadow_two, 3)};
-    struct limit_outcome outcome = limiter_take(limits, charges, 1, START_NS);
+    struct limit_outcome outcome = limiter_take(limits, charges, 1, AT(START_NS));
     ck_assert(outcome.allowed);
     ck_assert(outcome.shadow_refused);
     ck_assert_uint_eq(outcome.binding, 0);
@@ -142,7 +143,7 @@ END_TEST
 START_TEST(a_look_counts_nothing_and_refuses_nobody) {
     const struct limit_charge charges[] = {charge(&TWO, 1), charge(&HUNDRED, 200)};
     for (int i = 0; i < 10; i++) {
-        struct limit_outcome outcome = limiter_look(limits, charges, 2, START_NS);
+        struct limit_outcome outcome = limiter_look(limits, charges, 2, AT(START_NS));
         ck_assert(outcome.allowed);
         ck_assert_int_eq(outcome.states[0].remaining, 2);
         ck_assert_int_eq(outcome.states[1].remaining, 100);
@@ -168,13 +169,13 @@ END_TEST
 
 START_TEST(a_call_passes_after_retry_after_and_not_a_second_before) {
     const struct limit_charge all[] = {charge(&TWO, 2)};
-    ck_assert(limiter_take(limits, all, 1, START_NS).allowed);
-    struct limit_outcome outcome = limiter_take(limits, all, 1, START_NS + 1);
+    ck_assert(limiter_take(limits, all, 1, AT(START_NS)).allowed);
+    struct limit_outcome outcome = limiter_take(limits, all, 1, AT(START_NS + 1));
     ck_assert(!outcome.allowed);
     int64_t after_s = limit_retry_after_s(&outcome.states[outcome.binding]);
     ck_assert_int_eq(after_s, 2);
-    ck_assert(!limiter_take(limits, all, 1, START_NS + 1 + (after_s - 1) * NS_PER_S).allowed);
-    ck_assert(limiter_take(limits, all, 1, START_NS + 1 + after_s * NS_PER_S).allowed);
+    ck_assert(!limiter_take(limits, all, 1, AT(START_NS + 1 + (after_s - 1) * NS_PER_S)).allowed);
+    ck_assert(limiter_take(limits, all, 1, AT(START_NS + 1 + after_s * NS_PER_S)).allowed);
 }
 END_TEST
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #define START_NS  (INT64_C(5000) * NS_PER_S)
+#define AT(ns)    (&(struct now){(ns), INT64_C(1700000000) * NS_PER_S + (ns)})
 #define HOUR_NS   (3600 * NS_PER_S)
 #define N_THREADS 4
 
@@ -17,8 +18,11 @@
     } while (0)
 
 static struct limit_policy policy_of(const char *id, enum limit_key key, int64_t burst) {
-    return (struct limit_policy){
-        .name = str_of(id), .id = str_of(id), .key = key, .rate = {HOUR_NS, burst, burst}};
+    return (struct limit_policy){.name = str_of(id),
+                                 .id = str_of(id),
+                                 .counter = str_of(id),
+                                 .key = key,
+                                 .rate = {HOUR_NS, burst, burst}};
 }
 
 static struct memory_limits *limits_of(size_t n_per_kind) {
@@ -30,16 +34,16 @@ static struct memory_limits *limits_of(size_t n_per_kind) {
 
 static bool take(struct memory_limits *limits, const struct limit_policy *policy, struct str key,
                  int64_t now_ns) {
-    const struct limit_charge charge = {policy, key, 1};
+    const struct limit_charge charge = {policy, key, 1, 0};
     struct limit_state state;
-    return memory_limits_pass(limits, &charge, 1, now_ns, true, &state);
+    return memory_limits_pass(limits, &charge, 1, AT(now_ns), true, &state);
 }
 
 static int64_t remaining(struct memory_limits *limits, const struct limit_policy *policy,
                          struct str key, int64_t now_ns) {
-    const struct limit_charge charge = {policy, key, 0};
+    const struct limit_charge charge = {policy, key, 0, 0};
     struct limit_state state;
-    EXPECT(memory_limits_pass(limits, &charge, 1, now_ns, false, &state));
+    EXPECT(memory_limits_pass(limits, &charge, 1, AT(now_ns), false, &state));
     return state.remaining;
 }
 
@@ -119,7 +123,7 @@ START_TEST(a_global_policy_is_one_bucket) {
     for (int i = 0; i < 100; i++)
         ck_assert(take(limits, &global, STR_NONE, START_NS));
     ck_assert(!take(limits, &global, STR_NONE, START_NS));
-    ck_assert_uint_eq(memory_limits_stats(limits).n_buckets[LIMIT_KEY_GLOBAL], 1);
+    ck_assert_uint_eq(memory_limits_stats(limits).n_counters[LIMIT_KEY_GLOBAL], 1);
     memory_limits_free(limits);
 }
 END_TEST
@@ -127,12 +131,12 @@ END_TEST
 START_TEST(a_bucket_named_twice_in_a_call_is_charged_twice_or_not_at_all) {
     struct memory_limits *limits = limits_of(1000);
     struct limit_policy policy = policy_of("p", LIMIT_KEY_SUBJECT, 5);
-    const struct limit_charge twice[] = {{&policy, STR("ann"), 1}, {&policy, STR("ann"), 1}};
+    const struct limit_charge twice[] = {{&policy, STR("ann"), 1, 0}, {&policy, STR("ann"), 1, 0}};
     struct limit_state states[2];
-    ck_assert(memory_limits_pass(limits, twice, 2, START_NS, true, states));
+    ck_assert(memory_limits_pass(limits, twice, 2, AT(START_NS), true, states));
     ck_assert_int_eq(states[1].remaining, 3);
-    ck_assert(memory_limits_pass(limits, twice, 2, START_NS, true, states));
-    ck_assert(!memory_limits_pass(limits, twice, 2, START_NS, true, states));
+    ck_assert(memory_limits_pass(limits, twice, 2, AT(START_NS), true, states));
+    ck_assert(!memory_limits_pass(limits, twice, 2, AT(START_NS), true, states));
     ck_assert(states[0].allowed && !states[1].allowed);
     ck_assert_int_eq(states[0].remaining, 1);
     ck_assert_int_eq(remaining(limits, &policy, STR("ann"), START_NS), 1);
@@ -155,12 +159,81 @@ END_TEST
 START_TEST(a_pass_that_does_not_count_changes_nothing) {
     struct memory_limits *limits = limits_of(100);
     struct limit_policy policy = policy_of("p", LIMIT_KEY_SUBJECT, 1);
-    const struct limit_charge charge = {&policy, STR("ann"), 1};
+    const struct limit_charge charge = {&policy, STR("ann"), 1, 0};
     struct limit_state state;
     for (int i = 0; i < 3; i++)
-        ck_assert(memory_limits_pass(limits, &charge, 1, START_NS, false, &state));
+        ck_assert(memory_limits_pass(limits, &charge, 1, AT(START_NS), false, &state));
     ck_assert(take(limits, &policy, STR("ann"), START_NS));
-    ck_assert(!memory_limits_pass(limits, &charge, 1, START_NS, false, &state));
+    ck_assert(!memory_limits_pass(limits, &charge, 1, AT(START_NS), false, &state));
+    memory_limits_free(limits);
+}
+END_TEST
+
+/* ---- quotas ---- */
+
+#define DAY_NS (86400 * NS_PER_S)
+
+static struct limit_policy quota_of(const char *id, int64_t limit) {
+    return (struct limit_policy){.name = str_of(id),
+                                 .id = str_of(id),
+                                 .counter = STR("plan/default/daily"),
+                                 .kind = LIMIT_QUOTA,
+                                 .quota = {WINDOW_DAY, 1, limit, &ZONE_UTC}};
+}
+
+START_TEST(what_was_used_of_a_quota_survives_a_change_of_plan) {
+    struct memory_limits *limits = limits_of(1000);
+    struct limit_policy free_daily = quota_of("free/default/daily", 10),
+                        pro_daily = quota_of("pro/default/daily", 100);
+    for (int i = 0; i < 10; i++)
+        ck_assert(take(limits, &free_daily, STR("ann"), START_NS));
+    ck_assert(!take(limits, &free_daily, STR("ann"), START_NS));
+    ck_assert_int_eq(remaining(limits, &pro_daily, STR("ann"), START_NS), 90);
+    for (int i = 0; i < 90; i++)
+        ck_assert(take(limits, &pro_daily, STR("ann"), START_NS));
+    ck_assert(!take(limits, &pro_daily, STR("ann"), START_NS));
+    ck_assert_int_eq(remaining(limits, &free_daily, STR("ann"), START_NS), 0);
+    memory_limits_free(limits);
+}
+END_TEST
+
+START_TEST(a_quota_per_day_and_one_per_month_of_one_name_are_counted_apart) {
+    struct memory_limits *limits = limits_of(1000);
+    struct limit_policy daily = quota_of("free/default/daily", 1), monthly = daily;
+    monthly.quota.kind = WINDOW_MONTH;
+    ck_assert(take(limits, &daily, STR("ann"), START_NS));
+    ck_assert(take(limits, &monthly, STR("ann"), START_NS));
+    memory_limits_free(limits);
+}
+END_TEST
+
+START_TEST(quotas_that_are_not_over_are_never_dropped_for_strangers) {
+    struct memory_limits *limits = limits_of(1000);
+    struct limit_policy daily = quota_of("daily", 1);
+    ck_assert_uint_eq(take_many(limits, &daily, 0, 1000, START_NS), 1000);
+    ck_assert_uint_eq(take_many(limits, &daily, 1000, 5000, START_NS), 1); /* they share one */
+    ck_assert_uint_eq(take_many(limits, &daily, 0, 1000, START_NS + NS_PER_S), 0);
+    ck_assert_uint_eq(take_many(limits, &daily, 0, 1000, START_NS + DAY_NS), 1000);
+    memory_limits_free(limits);
+}
+END_TEST
+
+START_TEST(what_a_call_cost_in_truth_is_settled_where_it_was_taken) {
+    struct memory_limits *limits = limits_of(1000);
+    struct limit_policy rate = policy_of("p", LIMIT_KEY_SUBJECT, 10), daily = quota_of("daily", 10);
+    const struct limit_charge charges[] = {{&rate, STR("ann"), 3, 0}, {&daily, STR("ann"), 3, 0}};
+    struct limit_state states[2];
+    ck_assert(memory_limits_pass(limits, charges, 2, AT(START_NS), true, states));
+    for (int i = 0; i < 2; i++)
+        memory_limits_settle(limits, &charges[i], -2, &states[i], AT(START_NS));
+    ck_assert_int_eq(remaining(limits, &rate, STR("ann"), START_NS), 9);
+    ck_assert_int_eq(remaining(limits, &daily, STR("ann"), START_NS), 9);
+    for (int i = 0; i < 2; i++)
+        memory_limits_settle(limits, &charges[i], 19, &states[i], AT(START_NS));
+    ck_assert(!take(limits, &rate, STR("ann"), START_NS + HOUR_NS)); /* 20 of 10: an hour pays 10 */
+    ck_assert(take(limits, &rate, STR("ann"), START_NS + HOUR_NS + HOUR_NS / 10));
+    ck_assert(!take(limits, &daily, STR("ann"), START_NS));
+    ck_assert_int_eq(remaining(limits, &daily, STR("bob"), START_NS), 10);
     memory_limits_free(limits);
 }
 END_TEST
@@ -172,18 +245,18 @@ START_TEST(looks_and_refusals_leave_nothing_behind) {
     ck_assert(take(limits, &closed, STR_NONE, START_NS));
     struct numbered text;
     for (int i = 0; i < 5000; i++) {
-        const struct limit_charge charges[] = {{&policy, number(&text, i), 1},
-                                               {&closed, STR_NONE, 1}};
+        const struct limit_charge charges[] = {{&policy, number(&text, i), 1, 0},
+                                               {&closed, STR_NONE, 1, 0}};
         struct limit_state states[2];
         EXPECT(remaining(limits, &policy, charges[0].key, START_NS) == 1);
-        EXPECT(!memory_limits_pass(limits, charges, 2, START_NS, true, states));
+        EXPECT(!memory_limits_pass(limits, charges, 2, AT(START_NS), true, states));
     }
-    ck_assert_uint_eq(memory_limits_stats(limits).n_buckets[LIMIT_KEY_SUBJECT], 0);
+    ck_assert_uint_eq(memory_limits_stats(limits).n_counters[LIMIT_KEY_SUBJECT], 0);
     memory_limits_free(limits);
 }
 END_TEST
 
-START_TEST(a_million_buckets_take_at_most_64_bytes_each) {
+START_TEST(a_million_counters_take_at_most_64_bytes_each) {
     const size_t sizes[] = {100000, 300000, 1000000};
     for (size_t bound = 1 << 20, n_sizes = 3; bound <= 4 << 20; bound *= 4, n_sizes = 2) {
         struct memory_limits *limits = limits_of(bound);
@@ -193,7 +266,7 @@ START_TEST(a_million_buckets_take_at_most_64_bytes_each) {
             n += take_many(limits, &policy, (int64_t)n, (int64_t)sizes[i], START_NS);
             EXPECT(n == sizes[i]);
             struct memory_limits_stats stats = memory_limits_stats(limits);
-            ck_assert_uint_eq(stats.n_buckets[LIMIT_KEY_SUBJECT], n);
+            ck_assert_uint_eq(stats.n_counters[LIMIT_KEY_SUBJECT], n);
             ck_assert_uint_eq(stats.n_shared, 0);
             ck_assert_uint_le(stats.total_bytes, 64 * n);
         }
@@ -205,7 +278,7 @@ END_TEST
 
 START_TEST(an_empty_table_is_small) {
     struct memory_limits *limits = limits_of(MEMORY_LIMITS_DEFAULT.n_per_kind);
-    ck_assert_uint_le(memory_limits_stats(limits).total_bytes, 256 * 1024);
+    ck_assert_uint_le(memory_limits_stats(limits).total_bytes, 512 * 1024);
     memory_limits_free(limits);
 }
 END_TEST
@@ -223,7 +296,7 @@ START_TEST(a_full_table_keeps_refusing_whom_it_refused) {
             round == 0);
     }
     struct memory_limits_stats stats = memory_limits_stats(limits);
-    ck_assert_uint_eq(stats.n_buckets[LIMIT_KEY_SUBJECT], 1001); /* and the shared one */
+    ck_assert_uint_eq(stats.n_counters[LIMIT_KEY_SUBJECT], 1001); /* and the shared one */
     ck_assert_uint_eq(stats.n_shared, 20 * 5000);
     memory_limits_free(limits);
 }
@@ -235,9 +308,9 @@ START_TEST(a_full_table_holds_many_shards_to_the_bound) {
     struct limit_policy policy = policy_of("p", LIMIT_KEY_IP, 1);
     size_t n_allowed = take_many(limits, &policy, 0, 300000, START_NS);
     struct memory_limits_stats stats = memory_limits_stats(limits);
-    ck_assert_uint_le(stats.n_buckets[LIMIT_KEY_IP], bound + 64);
-    ck_assert_uint_ge(stats.n_buckets[LIMIT_KEY_IP], bound - 64);
-    ck_assert_uint_eq(n_allowed, stats.n_buckets[LIMIT_KEY_IP]);
+    ck_assert_uint_le(stats.n_counters[LIMIT_KEY_IP], bound + 64);
+    ck_assert_uint_ge(stats.n_counters[LIMIT_KEY_IP], bound - 64);
+    ck_assert_uint_eq(n_allowed, stats.n_counters[LIMIT_KEY_IP]);
     ck_assert_uint_le(stats.total_bytes, 64 * bound);
     ck_assert_uint_eq(take_many(limits, &policy, 0, 50000, START_NS), 0);
     memory_limits_free(limits);
@@ -252,7 +325,7 @@ START_TEST(strangers_share_a_bucket_per_policy_when_full) {
     ck_assert_uint_eq(take_many(limits, &full, 0, 10, START_NS), 10);
     ck_assert_uint_eq(take_many(limits, &two, 0, 10, START_NS), 2);
     ck_assert_uint_eq(take_many(limits, &three, 0, 10, START_NS), 3);
-    ck_assert_uint_eq(memory_limits_stats(limits).n_buckets[LIMIT_KEY_SUBJECT], 12);
+    ck_assert_uint_eq(memory_limits_stats(limits).n_counters[LIMIT_KEY_SUBJECT], 12);
     struct limit_policy elsewhere = policy_of("elsewhere", LIMIT_KEY_CLAIM, 1);
     ck_assert_uint_eq(take_many(limits, &elsewhere, 0, 10, START_NS), 10);
     memory_limits_free(limits);
@@ -266,9 +339,9 @@ START_TEST(without_room_even_for_a_shared_bucket_a_call_is_refused) {
     for (int i = 0; i < 100; i++) {
         snprintf(ids[i], sizeof(ids[i]), "p%d", i);
         struct limit_policy policy = policy_of(ids[i], LIMIT_KEY_SUBJECT, 5);
-        const struct limit_charge charge = {&policy, STR("ann"), 1};
+        const struct limit_charge charge = {&policy, STR("ann"), 1, 0};
         struct limit_state state;
-        bool allowed = memory_limits_pass(limits, &charge, 1, START_NS, true, &state);
+        bool allowed = memory_limits_pass(limits, &charge, 1, AT(START_NS), true, &state);
         ck_assert(state.allowed == allowed);
         ck_assert(allowed == (state.wait_ns == 0));
         n_allowed += allowed;
@@ -288,7 +361,7 @@ START_TEST(what_is_as_good_as_new_makes_room) {
                           1000);
         ck_assert_uint_eq(take_many(limits, &policy, hour * 1000, hour * 1000 + 1000, now_ns), 0);
     }
-    ck_assert_uint_le(memory_limits_stats(limits).n_buckets[LIMIT_KEY_SUBJECT], 1000);
+    ck_assert_uint_le(memory_limits_stats(limits).n_counters[LIMIT_KEY_SUBJECT], 1000);
     ck_assert_uint_eq(memory_limits_stats(limits).n_shared, 0);
     memory_limits_free(limits);
 }
@@ -337,7 +410,8 @@ static void *crowd_run(void *arg) {
     struct numbered text;
     for (int i = 0; i < crowd->n_takes; i++) {
         struct str key = crowd->is_spread ? number(&text, i) : STR("ann");
-        struct limit_charge charges[] = {{crowd->first, key, 1}, {crowd->second, STR("all"), 1}};
+        struct limit_charge charges[] = {{crowd->first, key, 1, 0},
+                                         {crowd->second, STR("all"), 1, 0}};
         if (crowd->is_reversed) {
             struct limit_charge swap = charges[0];
             charges[0] = charges[1];
@@ -345,7 +419,7 @@ static void *crowd_run(void *arg) {
         }
         struct limit_state states[2];
         crowd->n_allowed +=
-            memory_limits_pass(crowd->limits, charges, 2, START_NS - i % 7, true, states);
+            memory_limits_pass(crowd->limits, charges, 2, AT(START_NS - i % 7), true, states);
     }
     return NULL;
 }
@@ -402,10 +476,14 @@ int main(void) {
     tcase_add_test(count, an_older_clock_neither_breaks_nor_forgives);
     tcase_add_test(count, a_pass_that_does_not_count_changes_nothing);
     tcase_add_test(count, looks_and_refusals_leave_nothing_behind);
+    tcase_add_test(count, what_was_used_of_a_quota_survives_a_change_of_plan);
+    tcase_add_test(count, a_quota_per_day_and_one_per_month_of_one_name_are_counted_apart);
+    tcase_add_test(count, quotas_that_are_not_over_are_never_dropped_for_strangers);
+    tcase_add_test(count, what_a_call_cost_in_truth_is_settled_where_it_was_taken);
     suite_add_tcase(suite, count);
     TCase *bound = tcase_create("bound");
     tcase_set_timeout(bound, 20);
-    tcase_add_test(bound, a_million_buckets_take_at_most_64_bytes_each);
+    tcase_add_test(bound, a_million_counters_take_at_most_64_bytes_each);
     tcase_add_test(bound, an_empty_table_is_small);
     tcase_add_test(bound, a_full_table_keeps_refusing_whom_it_refused);
     tcase_add_test(bound, a_full_table_holds_many_shards_to_the_bound);

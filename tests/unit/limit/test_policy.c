@@ -7,6 +7,7 @@ START_TEST(every_key_has_the_name_that_the_settings_use) {
     ck_assert_str_eq(limit_key_name(LIMIT_KEY_SUBJECT), "subject");
     ck_assert_str_eq(limit_key_name(LIMIT_KEY_IP), "ip");
     ck_assert_str_eq(limit_key_name(LIMIT_KEY_CLAIM), "claim");
+    ck_assert_str_eq(limit_key_name(LIMIT_KEY_HEADER), "header");
     ck_assert_str_eq(limit_key_name(LIMIT_KEY_GLOBAL), "global");
 }
 END_TEST
@@ -18,12 +19,94 @@ START_TEST(no_two_keys_share_a_name) {
 }
 END_TEST
 
+#define WALL_NS (INT64_C(1700049600) * NS_PER_S) /* 2023-11-15 12:00:00 UTC */
+static const struct now now = {5000 * NS_PER_S, WALL_NS};
+static const struct limit_policy rate = {
+    .kind = LIMIT_RATE, .rate = {.period_ns = 60 * NS_PER_S, .count = 60, .burst = 7}};
+static const struct limit_policy monthly = {.kind = LIMIT_QUOTA,
+                                            .quota = {WINDOW_MONTH, 1, 9, &ZONE_UTC}};
+
+START_TEST(capacity_is_the_burst_or_the_quota) {
+    ck_assert_int_eq(limit_capacity(&rate), 7);
+    ck_assert_int_eq(limit_capacity(&monthly), 9);
+}
+END_TEST
+
+START_TEST(rates_ask_the_monotonic_clock_and_quotas_the_calendar) {
+    union limit_counter c = {0};
+    const struct now later = {now.mono_ns + 7 * NS_PER_S, WALL_NS};
+    struct limit_charge charge = {.policy = &rate, .cost = 7};
+    ck_assert(limit_counter_take(&c, &charge, &now).allowed);
+    ck_assert(!limit_counter_look(&c, &charge, &now).allowed);
+    ck_assert(limit_counter_look(&c, &charge, &later).allowed);
+    ck_assert(limit_counter_is_new(&c, LIMIT_RATE, &later));
+    c = (union limit_counter){0};
+    charge = (struct limit_charge){.policy = &monthly, .cost = 9};
+    const struct now december = {now.mono_ns, INT64_C(1701388800) * NS_PER_S};
+    ck_assert(limit_counter_take(&c, &charge, &now).allowed);
+    ck_assert_int_eq(limit_counter_look(&c, &charge, &later).wait_ns, december.wall_ns - WALL_NS);
+    ck_assert(limit_counter_look(&c, &charge, &december).allowed);
+    ck_assert(limit_counter_is_new(&c, LIMIT_QUOTA, &december));
+}
+END_TEST
+
+START_TEST(a_subscribers_anchor_day_wins_over_the_policys) {
+    union limit_counter c = {0};
+    const struct limit_charge charge = {.policy = &monthly, .cost = 1, .anchor_day = 20};
+    struct limit_state state = limit_counter_take(&c, &charge, &now);
+    ck_assert_int_eq(state.window.start_s, 1697760000); /* 2023-10-20 */
+    ck_assert_int_eq(state.window.end_s, 1700438400);   /* 2023-11-20 */
+}
+END_TEST
+
+START_TEST(an_anchor_day_means_nothing_to_a_daily_quota) {
+    struct limit_policy daily = monthly;
+    daily.quota.kind = WINDOW_DAY;
+    union limit_counter c = {0};
+    const struct limit_charge charge = {.policy = &daily, .cost = 1, .anchor_day = 20};
+    ck_assert_int_eq(limit_counter_look(&c, &charge, &now).window.start_s, 1700006400);
+}
+END_TEST
+
+START_TEST(debt_of_a_rate_is_paid_by_the_rate) {
+    union limit_counter c = {0};
+    const struct limit_charge charge = {.policy = &rate, .cost = 1};
+    struct limit_state taken = limit_counter_take(&c, &charge, &now);
+    limit_counter_settle(&c, &charge, 99, &taken, &now);
+    struct limit_state state = limit_counter_look(&c, &charge, &now);
+    ck_assert(!state.allowed);
+    ck_assert_int_eq(state.remaining, 0);
+    ck_assert_int_eq(state.wait_ns, 94 * NS_PER_S);
+    limit_counter_settle(&c, &charge, -1000, &taken, &now);
+    ck_assert(limit_counter_is_new(&c, LIMIT_RATE, &now));
+}
+END_TEST
+
+START_TEST(no_debt_is_too_large_to_be_told) {
+    union limit_counter c = {0};
+    const struct limit_charge charge = {.policy = &rate, .cost = 1};
+    struct limit_state taken = limit_counter_take(&c, &charge, &now);
+    for (int i = 0; i < 100; i++)
+        limit_counter_settle(&c, &charge, INT64_C(1) << 60, &taken, &now);
+    ck_assert(!limit_counter_look(&c, &charge, &now).allowed);
+    ck_assert_int_gt(limit_counter_look(&c, &charge, &now).wait_ns, 0);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("limit/policy");
     TCase *names = tcase_create("names");
     tcase_add_test(names, every_key_has_the_name_that_the_settings_use);
     tcase_add_test(names, no_two_keys_share_a_name);
     suite_add_tcase(suite, names);
+    TCase *counters = tcase_create("counters");
+    tcase_add_test(counters, capacity_is_the_burst_or_the_quota);
+    tcase_add_test(counters, rates_ask_the_monotonic_clock_and_quotas_the_calendar);
+    tcase_add_test(counters, a_subscribers_anchor_day_wins_over_the_policys);
+    tcase_add_test(counters, an_anchor_day_means_nothing_to_a_daily_quota);
+    tcase_add_test(counters, debt_of_a_rate_is_paid_by_the_rate);
+    tcase_add_test(counters, no_debt_is_too_large_to_be_told);
+    suite_add_tcase(suite, counters);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);

@@ -119,9 +119,11 @@ START_TEST(settings_of_every_shape_read_back) {
         "  tiers:\n    guest: { default: [] }\n    empty: {}\n"
         "    free: { default: [ { name: a, rate: 1/second, burst: 9 }, { name: b, rate: 5/day, "
         "shadow: true } ], "
-        "ai: [ { name: ai, rate: 3/hour } ] }\n"
+        "ai: [ { name: ai, quota: 3/day }, { name: m, quota: 9/month, timezone: Europe/Berlin, "
+        "anchor_day: 31, shadow: true } ] }\n"
         "limits:\n  all: { key: global, rate: 9/second, for: everyone, shadow: true }\n"
         "  org: { key: \"claim:org_id\", rate: 9/minute, except: [127.0.0.1] }\n"
+        "  device: { key: \"header:X-Device\", quota: 7/week, timezone: Asia/Kathmandu }\n"
         "  auth_refresh: { key: ip, rate: 5/minute, for: everyone }\n"
         "trust: { client_ip: { header: cf-connecting-ip, from: [10.0.0.0/8, \"::1\"] } }\n"
         "cors: { origins: [\"https://a.example\", \"https://b.example\"] }\n";
@@ -136,6 +138,10 @@ START_TEST(settings_of_every_shape_read_back) {
                         "idle_timeout: 3ms\n  write_timeout: 4ms\n");
     assert_shows(first, "idle_timeout: 61s\n");
     assert_shows(first, "key: claim:org_id\n");
+    assert_shows(first, "{ name: ai, quota: 3/day, timezone: UTC }\n");
+    assert_shows(first, "quota: 9/month, timezone: \"Europe/Berlin\", anchor_day: 31 }");
+    assert_shows(first,
+                 "device: { key: header:x-device, quota: 7/week, timezone: \"Asia/Kathmandu\",");
     assert_shows(first, "discovery: true\n");
     assert_shows(first, "[\"10.0.0.0/8\", \"fd00::/8\", \"192.0.2.1/32\"]");
     assert_shows(first, "algorithms: [PS256, ES512]");

@@ -30,8 +30,6 @@ START_TEST(unknown_names_are_refused_where_they_stand) {
         {"auth_failures: { rate: 1/minute }\n", "f.yaml:2:", "no such setting"},
         {"routes: [ { path: /a, region: pin } ]\n", "f.yaml:2:31: region: ", "no such setting"},
         {"issuers: [ { name: a, issuers: x } ]\n", "f.yaml:2:", "no such setting"},
-        {"plans: { default: a, tiers: { a: { default: [ { name: q, quota: 5/day } ] } } }\n",
-         "f.yaml:2:", "quota"},
         {"limits: { a: { key: ip, rate: 1/minute, bursts: 1 } }\n", "f.yaml:2:", "bursts"},
         {"trust: { client: auto }\n", "f.yaml:2:", "client_ip"},
         {"Listen: x\n", "f.yaml:2:", "no such setting"},
@@ -207,6 +205,45 @@ START_TEST(wrong_units_and_numbers_are_refused) {
 }
 END_TEST
 
+START_TEST(limits_whose_parts_do_not_fit_are_refused) {
+    static const struct row rows[] = {
+        {"limits: { a: { key: ip, quota: 5/hour } }\n", "f.yaml:2:32: quota: '5/hour'", "5000/day"},
+        {"limits: { a: { key: ip, quota: 0/day } }\n", "f.yaml:2:32: quota: '0/day'", "5000/day"},
+        {"limits: { a: { key: ip, quota: 1000000000001/day } }\n", "f.yaml:2:32: quota:", "whole"},
+        {"limits: { a: { key: ip, quota: -1/day } }\n", "f.yaml:2:32: quota:", "whole"},
+        {"limits: { a: { key: ip, quota: 5/day, rate: 1/minute } }\n",
+         "f.yaml:2:32: quota: ", "write two limits"},
+        {"limits: { a: { key: ip, quota: 5/day, burst: 2 } }\n",
+         "f.yaml:2:46: burst: ", "only a rate"},
+        {"limits: { a: { key: ip, rate: 5/day, timezone: UTC } }\n",
+         "f.yaml:2:48: timezone: ", "only a quota"},
+        {"limits: { a: { key: ip, rate: 5/day, anchor_day: 2 } }\n",
+         "f.yaml:2:50: anchor_day: ", "only a quota"},
+        {"limits: { a: { key: ip, quota: 5/day, timezone: Mars/Base } }\n",
+         "f.yaml:2:49: timezone: 'Mars/Base'", "no such time zone"},
+        {"limits: { a: { key: ip, quota: 5/day, timezone: ../../../etc/passwd } }\n",
+         "f.yaml:2:49: timezone: ", "no such time zone"},
+        {"limits: { a: { key: ip, quota: 5/day, timezone: Europe } }\n",
+         "f.yaml:2:49: timezone: 'Europe'", "no such time zone"},
+        {"limits: { a: { key: ip, quota: 5/day, timezone: leapseconds } }\n",
+         "f.yaml:2:49: timezone: ", "not in a form"},
+        {"limits: { a: { key: ip, quota: 5/month, anchor_day: 0 } }\n",
+         "f.yaml:2:53: anchor_day: ", "1"},
+        {"limits: { a: { key: ip, quota: 5/month, anchor_day: 32 } }\n",
+         "f.yaml:2:53: anchor_day: ", "1 to 31"},
+        {"limits: { a: { key: ip, quota: 5/week, anchor_day: 2 } }\n",
+         "f.yaml:2:52: anchor_day: ", "only a quota per month"},
+        {"limits: { a: { key: \"header:\", rate: 1/minute } }\n", "f.yaml:2:21: key: ''",
+         "a header's name"},
+        {"limits: { a: { key: \"header:x y\", rate: 1/minute } }\n", "f.yaml:2:21: key: 'x y'",
+         "a header's name"},
+        {"plans: { default: a, tiers: { a: { default: [ { name: x } ] } } }\n",
+         "f.yaml:2:", "expected a rate"},
+    };
+    ALL_ARE_REFUSED(rows);
+}
+END_TEST
+
 START_TEST(times_that_would_let_nothing_happen_are_refused) {
     static const struct row rows[] = {
         {"http: { head_timeout: 0s }\n", "f.yaml:2:23: head_timeout: ", "more than nothing"},
@@ -256,7 +293,7 @@ START_TEST(unknown_words_are_refused_with_the_known_ones) {
         {"routes: [ { path: /a, methods: [TRACE] } ]\n", "f.yaml:2:32: methods: 'TRACE'",
          "GET, HEAD, POST"},
         {"limits: { a: { key: cookie, rate: 1/minute } }\n", "f.yaml:2:21: key: 'cookie'",
-         "ip, subject, claim:PATH or global"},
+         "ip, subject, claim:PATH, header:NAME or global"},
         {"limits: { a: { key: ip, rate: 1/minute, for: me } }\n",
          "f.yaml:2:46: for: ", "anonymous or everyone"},
         {"plans: { key: ip, default: a, tiers: { a: {} } }\n", "f.yaml:2:15: key: 'ip'",
@@ -275,7 +312,8 @@ START_TEST(what_is_missing_is_named) {
     static const struct row rows[] = {
         {"routes: [ { access: open } ]\n", "f.yaml:2:11: ", "'path' is missing"},
         {"limits: { a: { rate: 1/minute } }\n", "f.yaml:2:14: a: ", "'key' is missing"},
-        {"limits: { a: { key: ip } }\n", "f.yaml:2:14: a: ", "'rate' is missing"},
+        {"limits: { a: { key: ip } }\n",
+         "f.yaml:2:14: a: ", "expected a rate (600/minute) or a quota"},
         {"plans: { tiers: { a: {} } }\n", "f.yaml:2:8: plans: ", "'default' is missing"},
         {"plans: { default: a }\n", "f.yaml:2:8: plans: ", "'tiers' is missing"},
         {"plans: { default: a, tiers: { a: { default: [ { rate: 1/minute } ] } } }\n",
@@ -717,7 +755,8 @@ SUITE_MAIN("settings/refusals", unknown_names_are_refused_where_they_stand,
            names_that_stand_twice_are_refused, what_is_no_yaml_is_refused,
            bytes_that_would_cut_a_value_short_are_refused, anchors_aliases_and_tags_are_refused,
            texts_beyond_all_bounds_are_refused, values_of_the_wrong_shape_are_refused,
-           wrong_units_and_numbers_are_refused, times_that_would_let_nothing_happen_are_refused,
+           wrong_units_and_numbers_are_refused, limits_whose_parts_do_not_fit_are_refused,
+           times_that_would_let_nothing_happen_are_refused,
            unknown_words_are_refused_with_the_known_ones, what_is_missing_is_named,
            lists_that_must_name_something_are_refused_when_empty,
            addresses_and_networks_are_checked, names_reach_headers_and_metrics_and_are_checked,

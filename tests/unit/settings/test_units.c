@@ -151,6 +151,58 @@ START_TEST(other_rates_are_refused_with_what_was_expected) {
 }
 END_TEST
 
+START_TEST(quotas_are_calls_in_a_calendar_window) {
+    static const struct {
+        const char *text;
+        enum window_kind kind;
+        int64_t limit;
+    } good[] = {
+        {"1/day", WINDOW_DAY, 1},
+        {"50000/week", WINDOW_WEEK, 50000},
+        {"1000000000000/month", WINDOW_MONTH, INT64_C(1000000000000)},
+    };
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct window_rule rule = {0};
+        ck_assert_msg(unit_quota(str_of(good[i].text), &rule, &why), "%s", good[i].text);
+        ck_assert_int_eq(rule.kind, good[i].kind);
+        ck_assert_int_eq(rule.limit, good[i].limit);
+        ck_assert_int_eq(rule.anchor_day, 1);
+        ck_assert_ptr_eq(rule.zone, &ZONE_UTC);
+    }
+}
+END_TEST
+
+START_TEST(other_quotas_are_refused_with_what_was_expected) {
+    static const char *const bad[] = {
+        "",
+        "/",
+        "60",
+        "60/",
+        "/day",
+        "many",
+        "0/day",
+        "-1/day",
+        "1.5/day",
+        "60/hour",
+        "60/minute",
+        "60/Day",
+        "60/days",
+        "60 / day",
+        "60/day ",
+        "60/year",
+        "60/day/day",
+        "1000000000001/month",
+        "18446744073709551617/day",
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct window_rule rule;
+        why = NULL;
+        ck_assert_msg(!unit_quota(str_of(bad[i]), &rule, &why), "%s", bad[i]);
+        ck_assert_ptr_nonnull(strstr(why, "5000/day"));
+    }
+}
+END_TEST
+
 START_TEST(origins_are_taken_apart) {
     static const struct {
         const char *url, *host, *header, *base;
@@ -264,6 +316,7 @@ SUITE_MAIN("settings/units", durations_are_whole_numbers_with_a_unit,
            other_durations_are_refused_with_what_was_expected, sizes_are_bytes_or_binary_multiples,
            other_sizes_are_refused_with_what_was_expected,
            rates_are_calls_in_a_period_and_burst_is_their_number,
-           other_rates_are_refused_with_what_was_expected, origins_are_taken_apart,
+           other_rates_are_refused_with_what_was_expected, quotas_are_calls_in_a_calendar_window,
+           other_quotas_are_refused_with_what_was_expected, origins_are_taken_apart,
            an_origin_owns_its_strings, other_origins_are_refused_with_what_was_expected,
            a_unix_path_fits_a_socket_address)

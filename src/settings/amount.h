@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+#include "read.h"
+
+/* How much a limit allows, as plans and limits both write it: `rate: 600/minute, burst: 200`, or
+ * `quota: 5000/month, timezone: Europe/Berlin, anchor_day: 15`. */
+struct amount {
+    const struct branch *rate, *burst, *quota, *timezone, *anchor_day;
+};
+/* clang-format off */
+#define AMOUNT_ENTRIES(section, member) \
+    {"rate",       keep_branch, offsetof(struct section, member.rate),       NULL}, \
+    {"burst",      keep_branch, offsetof(struct section, member.burst),      NULL}, \
+    {"quota",      keep_branch, offsetof(struct section, member.quota),      NULL}, \
+    {"timezone",   keep_branch, offsetof(struct section, member.timezone),   NULL}, \
+    {"anchor_day", keep_branch, offsetof(struct section, member.anchor_day), NULL}
+/* clang-format on */
+
+/* Into the policy's kind and its rate or quota. `at` is the limit. */
+bool read_amount(struct reader *r, const struct branch *at, const struct amount *amount,
+                 struct settings *s, struct limit_policy *policy);
+bool read_rate(struct reader *r, const struct branch *rate, const struct branch *burst,
+               struct bucket_rule *rule);
+/* A zone of the system's database, read once and kept in s->zones. */
+bool read_zone(struct reader *r, const struct branch *b, struct settings *s,
+               const struct zone **zone);
