@@ -24,6 +24,8 @@ struct token_cache *
 token_cache_new(const struct token_cache_limits *limits) MUST_USE; /* NULL when memory is out */
 void token_cache_free(struct token_cache *cache);                  /* takes NULL */
 void token_cache_clear(struct token_cache *cache);
+/* Do entries made under `before` mean the same under `after`? What is judged at every hit (times, audience, rules) may differ. */
+bool token_cache_outlives(const struct token_rules *before, const struct token_rules *after);
 
 /* token_verify with the cache looked at first. The same verdicts; `*hit` says whether the cache answered. Claims in the result
  * carry a reference for the caller. */

@@ -10,7 +10,9 @@
 struct exchange {
     struct gateway *gateway;
     const struct gateway_parts *parts; /* the gateway's */
-    struct settings *settings; /* one reference: a reload does not change a request under way */
+    struct epoch *epoch; /* held until its end: a reload does not change a request under way */
+    struct settings *settings; /* the epoch's */
+    struct metrics *metrics;   /* the epoch's: as its settings number what is counted */
     struct client *client;
     struct upstream_call *call;       /* NULL: not forwarded (yet, or any more) */
     struct exchange *next, *previous; /* among the gateway's open ones */

@@ -12,6 +12,15 @@ void gateway_free(struct gateway *gateway); /* takes NULL; cuts what is open */
 /* The newest keys; requests that waited for them go on. */
 void gateway_set_keyring(struct gateway *gateway, struct keyring *ring);
 
+/* What other settings mean to one worker, made beforehand by whoever reloads them, so that nothing can fail when they are taken on. */
+struct epoch;
+struct epoch *epoch_new(struct settings *settings, struct metrics *metrics,
+                        uint32_t n_connections) MUST_USE; /* takes references; NULL: no memory */
+void epoch_free(struct epoch *epoch); /* one that was not taken on; takes NULL */
+/* From now on requests are served by `epoch`, which is taken; `ring` is of its issuers. Those under way end as they began, but those
+ * that wait for keys begin anew. What did not change keeps living: the pool's lines, the limits' counters, verified tokens. */
+void gateway_change(struct gateway *gateway, struct epoch *epoch, struct keyring *ring);
+
 /* Draining: from now on answers close; then listening stops; then it is empty sooner or later. */
 void gateway_drain(struct gateway *gateway);
 void gateway_stop_listening(struct gateway *gateway);

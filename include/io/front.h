@@ -70,6 +70,8 @@ void front_free(struct front *front);
 void front_drain(struct front *front);
 /* Drain, accept what is queued, then stop listening. Idle connections are closed, those that never asked after linger_ns. */
 void front_stop_listening(struct front *front);
+/* Other limits, from now on; connections beyond them stay. What is counted by peer is given back as it was taken. */
+void front_set_limits(struct front *front, const struct front_limits *limits);
 size_t front_count(const struct front *front);          /* open connections */
 size_t front_count_requests(const struct front *front); /* exchanges open */
 

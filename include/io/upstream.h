@@ -78,6 +78,9 @@ struct upstream_pool *upstream_pool_new(struct loop *loop, struct resolver *reso
                                         const struct upstream_events *events) MUST_USE;
 void upstream_pool_free(struct upstream_pool *pool); /* takes NULL; no call may be open */
 
+/* Other limits, for what comes after; idle lines beyond them go in their own time. */
+void upstream_pool_set_limits(struct upstream_pool *pool, const struct upstream_limits *limits);
+
 /* NULL when memory is out. `origin` is borrowed for the call: lines are kept by what it says. */
 struct upstream_call *upstream_start(struct upstream_pool *pool, const struct origin *origin,
                                      const struct upstream_request *request, void *owner) MUST_USE;

@@ -275,6 +275,27 @@ void token_cache_clear(struct token_cache *cache) {
     cache->freed = 0;
 }
 
+static bool same_list(const struct str *a, size_t n_a, const struct str *b, size_t n_b) {
+    for (size_t i = 0; n_a == n_b && i < n_a; i++)
+        if (!str_eq(a[i], b[i]))
+            return false;
+    return n_a == n_b;
+}
+
+/* An entry knows its issuer by number, and its claims by the numbers of their paths. */
+bool token_cache_outlives(const struct token_rules *before, const struct token_rules *after) {
+    if (before->n_issuers != after->n_issuers ||
+        !same_list(before->paths->list, before->paths->n, after->paths->list, after->paths->n))
+        return false;
+    for (size_t i = 0; i < before->n_issuers; i++) {
+        const struct issuer_rule *a = &before->issuers[i], *b = &after->issuers[i];
+        if (!str_eq(a->name, b->name) || a->algorithms != b->algorithms ||
+            !same_list(a->issuers, a->n_issuers, b->issuers, b->n_issuers))
+            return false;
+    }
+    return true;
+}
+
 struct token_cache_stats token_cache_stats(const struct token_cache *cache) {
     struct token_cache_stats stats = {cache->n_used, cache->total_bytes, 0};
     for (size_t i = 0; i < cache->n_forgeries; i++)

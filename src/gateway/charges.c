@@ -122,7 +122,7 @@ void charges_find(struct exchange *x) {
 static void count(const struct exchange *x) {
     const struct gateway_parts *parts = x->parts;
     for (size_t i = 0; i < x->n_charges; i++)
-        metrics_count_limit(parts->metrics, parts->worker, x->charges[i].policy,
+        metrics_count_limit(x->metrics, parts->worker, x->charges[i].policy,
                             !x->outcome.states[i].allowed);
 }
 

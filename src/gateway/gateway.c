@@ -161,34 +161,45 @@ void gateway_random(struct gateway *gateway, void *at, size_t n) {
     gateway->random_used += n;
 }
 
+static struct upstream_limits upstream_limits_of(const struct settings *settings) {
+    struct upstream_limits limits = UPSTREAM_LIMITS_DEFAULT;
+    limits.n_idle = settings->upstream_max_idle;
+    limits.n_open = settings->upstream_max_open;
+    limits.idle_ns = settings->upstream_idle_ns;
+    limits.n_queued = settings->upstream_max_queue;
+    limits.queue_ns = settings->upstream_queue_ns;
+    limits.health =
+        (struct health_rule){settings->upstream_eject_failures, settings->upstream_eject_ns};
+    limits.head = (struct head_limits){settings->http.max_request_line, settings->http.max_head,
+                                       settings->http.max_fields};
+    return limits;
+}
+
+static struct token_cache *make_cache(const struct settings *settings) {
+    struct token_cache_limits limits = TOKEN_CACHE_LIMITS_DEFAULT;
+    limits.n_entries = settings->token_cache_entries;
+    limits.total_bytes = settings->token_cache_bytes;
+    return token_cache_new(&limits);
+}
+
+/* ---- life ---- */
+
 struct gateway *gateway_new(const struct gateway_parts *parts) {
     struct gateway *gateway = calloc(1, sizeof(*gateway));
     if (!gateway)
         return NULL;
     const struct settings *settings = parts->settings;
-    struct upstream_limits upstream = UPSTREAM_LIMITS_DEFAULT;
-    upstream.n_idle = settings->upstream_max_idle;
-    upstream.n_open = settings->upstream_max_open;
-    upstream.idle_ns = settings->upstream_idle_ns;
-    upstream.n_queued = settings->upstream_max_queue;
-    upstream.queue_ns = settings->upstream_queue_ns;
-    upstream.health =
-        (struct health_rule){settings->upstream_eject_failures, settings->upstream_eject_ns};
-    upstream.head = (struct head_limits){settings->http.max_request_line, settings->http.max_head,
-                                         settings->http.max_fields};
-    struct token_cache_limits cache = TOKEN_CACHE_LIMITS_DEFAULT;
-    cache.n_entries = settings->token_cache_entries;
-    cache.total_bytes = settings->token_cache_bytes;
+    struct upstream_limits upstream = upstream_limits_of(settings);
 
     gateway->parts = *parts;
     gateway->random_used = sizeof(gateway->random);
-    gateway->parts.settings = settings_ref(parts->settings);
+    gateway->epoch = epoch_new(parts->settings, parts->metrics, parts->n_connections);
     gateway->open.next = gateway->open.previous = &gateway->open;
     gateway->keyring = keyring_new(settings->tokens.n_issuers);
-    gateway->cache = token_cache_new(&cache);
+    gateway->cache = make_cache(settings);
     gateway->pool =
         upstream_pool_new(parts->loop, parts->resolver, parts->tls, &upstream, &upstream_events);
-    if (!gateway->keyring || !gateway->cache || !gateway->pool) {
+    if (!gateway->epoch || !gateway->keyring || !gateway->cache || !gateway->pool) {
         gateway_free(gateway);
         errno = ENOMEM;
         return NULL;
@@ -226,7 +237,8 @@ void gateway_free(struct gateway *gateway) {
     exchange_free_spares(gateway);
     buffer_release(&gateway->scratch);
     buffer_release(&gateway->scratch_body);
-    settings_unref(gateway->parts.settings);
+    if (gateway->epoch)
+        epoch_release(gateway->epoch);
     free(gateway);
 }
 
@@ -250,6 +262,68 @@ void gateway_set_keyring(struct gateway *gateway, struct keyring *ring) {
         pipeline_advance(x);
     }
 }
+
+/* ---- other settings ---- */
+
+struct epoch *epoch_new(struct settings *settings, struct metrics *metrics,
+                        uint32_t n_connections) {
+    struct epoch *epoch = malloc(sizeof(*epoch));
+    if (epoch)
+        *epoch = (struct epoch){settings_ref(settings), metrics_ref(metrics), n_connections, 1};
+    return epoch;
+}
+
+void epoch_free(struct epoch *epoch) {
+    if (!epoch)
+        return;
+    settings_unref(epoch->settings);
+    metrics_unref(epoch->metrics);
+    free(epoch);
+}
+
+void epoch_release(struct epoch *epoch) {
+    assert(epoch->n_holders > 0);
+    if (--epoch->n_holders == 0)
+        epoch_free(epoch);
+}
+
+/* A cache of another size is another cache; without memory for it the old one has to do. */
+static void change_cache(struct gateway *gateway, const struct settings *before,
+                         const struct settings *after) {
+    bool keeps_size = before->token_cache_entries == after->token_cache_entries &&
+                      before->token_cache_bytes == after->token_cache_bytes;
+    struct token_cache *other = keeps_size ? NULL : make_cache(after);
+    if (other) {
+        token_cache_free(gateway->cache);
+        gateway->cache = other;
+    } else if (!token_cache_outlives(&before->tokens, &after->tokens)) {
+        token_cache_clear(gateway->cache);
+    }
+}
+
+void gateway_change(struct gateway *gateway, struct epoch *epoch, struct keyring *ring) {
+    struct epoch *before = gateway->epoch;
+    gateway->epoch = epoch;
+    gateway->parts.settings = epoch->settings;
+    gateway->parts.metrics = epoch->metrics;
+    gateway->parts.n_connections = epoch->n_connections;
+
+    struct front_limits front = front_limits_of(&gateway->parts);
+    struct upstream_limits upstream = upstream_limits_of(epoch->settings);
+    if (gateway->front)
+        front_set_limits(gateway->front, &front);
+    upstream_pool_set_limits(gateway->pool, &upstream);
+    change_cache(gateway, before->settings, epoch->settings);
+
+    /* What they were told of an issuer's number is not so any more. */
+    for (struct exchange *x = gateway->open.next; x != &gateway->open; x = x->next)
+        if (x->waits_for_keys)
+            exchange_begin_anew(x);
+    epoch_release(before);
+    gateway_set_keyring(gateway, ring);
+}
+
+/* ---- draining ---- */
 
 void gateway_drain(struct gateway *gateway) {
     gateway->is_draining = true;

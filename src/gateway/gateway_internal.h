@@ -3,8 +3,18 @@
 /* What the files of this room know of the gateway beyond its contract. */
 #include "gateway/exchange.h"
 
+/* One reading of the settings, as one worker lives through it. It ends with the last exchange that began in it. */
+struct epoch {
+    struct settings *settings;
+    struct metrics *metrics;
+    uint32_t n_connections;
+    size_t n_holders; /* exchanges, and the gateway while it is the present one: one thread */
+};
+void epoch_release(struct epoch *epoch);
+
 struct gateway {
-    struct gateway_parts parts;
+    struct gateway_parts parts; /* settings, metrics, n_connections: the present epoch's */
+    struct epoch *epoch;
     struct front *front;
     struct upstream_pool *pool;
     struct token_cache *cache;

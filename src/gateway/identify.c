@@ -13,6 +13,6 @@ void identify_caller(struct exchange *x, enum access access) {
                               gateway->keyring, &x->client_ip, exchange_now(x), !x->asked_for_keys,
                               &x->arena);
     if (x->caller.issuer != SIZE_MAX && !x->caller.waits_for_keys)
-        metrics_count_token(gateway->parts.metrics, gateway->parts.worker, x->caller.issuer,
-                            x->caller.token, x->caller.cache_hit);
+        metrics_count_token(x->metrics, gateway->parts.worker, x->caller.issuer, x->caller.token,
+                            x->caller.cache_hit);
 }

@@ -46,6 +46,29 @@ static void choose_id(struct exchange *x) {
     put_hex(x->id, random, sizeof(random));
 }
 
+static void enter_epoch(struct exchange *x) {
+    x->epoch = x->gateway->epoch;
+    x->epoch->n_holders++;
+    x->settings = x->epoch->settings;
+    x->metrics = x->epoch->metrics;
+    x->caller = (struct caller){.issuer = SIZE_MAX};
+    struct client_address address =
+        client_address_find(&x->settings->trust, client_peer(x->client), exchange_fields(x));
+    x->client_ip = address.ip;
+    x->is_https = address.is_https;
+}
+
+void exchange_begin_anew(struct exchange *x) {
+    assert(x->waits_for_keys && !x->call && !x->is_answered);
+    admission_leave(x);
+    epoch_release(x->epoch);
+    x->step = 0;
+    x->route = NULL;
+    x->route_index = SIZE_MAX;
+    x->asked_for_keys = false;
+    enter_epoch(x);
+}
+
 struct exchange *exchange_new(struct gateway *gateway, struct client *client, bool has_head) {
     struct exchange *x = gateway->spare;
     struct arena arena;
@@ -66,8 +89,6 @@ struct exchange *exchange_new(struct gateway *gateway, struct client *client, bo
                            .arena = arena,
                            .has_head = has_head,
                            .route_index = SIZE_MAX};
-    x->caller.issuer = SIZE_MAX;
-    x->settings = settings_ref(gateway->parts.settings);
     x->next = &gateway->open;
     x->previous = gateway->open.previous;
     x->previous->next = x;
@@ -75,10 +96,7 @@ struct exchange *exchange_new(struct gateway *gateway, struct client *client, bo
     client_set_owner(client, x);
 
     x->started_ns = exchange_now(x)->mono_ns;
-    struct client_address address =
-        client_address_find(&x->settings->trust, client_peer(client), exchange_fields(x));
-    x->client_ip = address.ip;
-    x->is_https = address.is_https;
+    enter_epoch(x);
     choose_id(x);
     return x;
 }
@@ -97,7 +115,7 @@ static void keep_or_free(struct gateway *gateway, struct exchange *x) {
 
 static void count(const struct exchange *x) {
     metrics_count_request(
-        x->gateway->parts.metrics, x->gateway->parts.worker,
+        x->metrics, x->gateway->parts.worker,
         &(struct metrics_request){
             .route = x->route_index,
             .status = x->status,
@@ -120,7 +138,7 @@ void exchange_finish(struct exchange *x) {
     client_set_owner(x->client, NULL);
     x->next->previous = x->previous;
     x->previous->next = x->next;
-    settings_unref(x->settings);
+    epoch_release(x->epoch);
     keep_or_free(x->gateway, x);
 }
 

@@ -114,7 +114,8 @@ void client_bury(struct client *c) {
     c->state = CLIENT_DEAD;
     channel_fini(&c->channel);
     loop_timer_clear(c->front->loop, &c->timer);
-    front_forget_peer(c->front, &c->peer);
+    if (c->holds_slot)
+        front_forget_peer(c->front, &c->peer);
     c->front->n_open--;
     client_wake(c);
 }
@@ -412,6 +413,7 @@ bool client_new(struct front *front, int fd, const struct ip *peer) {
     c->front = front;
     c->peer = *peer;
     c->is_fresh = true;
+    c->holds_slot = front_counts(front, peer);
     channel_init(&c->channel);
     if (connection_accept(&c->channel.connection, front->loop, fd, on_event) < 0) {
         free(c);

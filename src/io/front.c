@@ -60,7 +60,7 @@ const char *front_date(struct front *front) {
 /* ---- who may connect */
 
 /* IPv4 whole, IPv6 its /64; those of a unix socket have no address to be counted by. */
-static bool is_counted(const struct front *front, const struct ip *peer) {
+bool front_counts(const struct front *front, const struct ip *peer) {
     static const struct ip none;
     return front->limits->n_connections_per_ip > 0 && memcmp(peer, &none, sizeof(none)) != 0;
 }
@@ -71,14 +71,13 @@ static struct str peer_key(const struct ip *subscriber) {
 
 static bool peer_may_connect(struct front *front, const struct ip *peer) {
     struct ip subscriber = ip_subscriber(peer);
-    return !is_counted(front, peer) || slots_take(front->limits->peers, peer_key(&subscriber),
-                                                  front->limits->n_connections_per_ip);
+    return !front_counts(front, peer) || slots_take(front->limits->peers, peer_key(&subscriber),
+                                                    front->limits->n_connections_per_ip);
 }
 
 void front_forget_peer(struct front *front, const struct ip *peer) {
     struct ip subscriber = ip_subscriber(peer);
-    if (is_counted(front, peer))
-        slots_give(front->limits->peers, peer_key(&subscriber));
+    slots_give(front->limits->peers, peer_key(&subscriber));
 }
 
 /* Its next request may be here already, unread. */
@@ -108,11 +107,12 @@ static void on_connection(struct listener *listener, int fd, const struct endpoi
         listener_refuse(fd);
     } else if (front->n_open >= front->limits->n_connections && !make_room(front)) {
         front->n_refused_full++;
-        front_forget_peer(front, &peer);
+        if (front_counts(front, &peer))
+            front_forget_peer(front, &peer);
         listener_refuse(fd);
     } else if (client_new(front, fd, &peer)) {
         front->n_accepted++;
-    } else {
+    } else if (front_counts(front, &peer)) {
         front_forget_peer(front, &peer);
     }
 }
@@ -150,6 +150,17 @@ struct front *front_new(struct loop *loop, int listen_fd, const struct front_lim
         return NULL;
     }
     return front;
+}
+
+void front_set_limits(struct front *front, const struct front_limits *limits) {
+    struct whole_front *whole = CONTAINER_OF(front, struct whole_front, front);
+    assert(limits->n_connections_per_ip == 0 || limits->peers);
+    whole->limits = *limits;
+    if (front->listener.fd >= 0)
+        limit_silence(front->listener.fd, limits->write_ns);
+    /* A deadline may be sooner than its timer now. */
+    for (struct client *client = front->clients; client; client = client->next)
+        client_arm(client);
 }
 
 void front_free(struct front *front) {

@@ -35,6 +35,7 @@ struct front {
 struct request *front_lend_request(struct front *front) MUST_USE; /* NULL when memory is out */
 void front_take_back_request(struct front *front, struct request *request);
 void front_forget_peer(struct front *front, const struct ip *peer);
+bool front_counts(const struct front *front, const struct ip *peer);
 const char *front_date(struct front *front);
 
 /* One client connection; client_life.c draws how these states follow one another. */
@@ -59,6 +60,7 @@ struct client {
     enum client_state state;
     bool is_fresh; /* no request came yet */
     struct ip peer;
+    bool holds_slot;  /* among its peer's connections */
     int64_t since_ns; /* since when we wait for the client's bytes */
     int64_t began_ns; /* the newest head's first byte */
 

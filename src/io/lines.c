@@ -140,7 +140,7 @@ void line_keep(struct line *line, int64_t keep_ns) {
         line_drop(line, false);
         return;
     }
-    if (site->n_idle >= lines->n_idle_max)
+    while (site->n_idle >= lines->n_idle_max) /* more than one when the limit has become less */
         discard(site, site->oldest);
     buffer_release(&line->channel.in);
     buffer_release(&line->channel.out);

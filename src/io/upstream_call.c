@@ -123,6 +123,12 @@ struct upstream_pool *upstream_pool_new(struct loop *loop, struct resolver *reso
     return pool;
 }
 
+void upstream_pool_set_limits(struct upstream_pool *pool, const struct upstream_limits *limits) {
+    pool->limits = *limits;
+    pool->lines.n_idle_max = limits->n_idle;
+    pool->lines.idle_ns = limits->idle_ns;
+}
+
 void upstream_pool_free(struct upstream_pool *pool) {
     if (!pool)
         return;

@@ -59,7 +59,8 @@ static void begin(const char *yaml, const char *route) {
     metrics = metrics_new(settings, 1);
     parts = (struct gateway_parts){
         .loop = loop, .settings = settings, .limits = limits, .metrics = metrics};
-    x = (struct exchange){.parts = &parts, .settings = settings, .method = METHOD_GET};
+    x = (struct exchange){
+        .parts = &parts, .settings = settings, .metrics = metrics, .method = METHOD_GET};
     arena_init(&x.arena);
     set_ip("203.0.113.5");
     set_route(route);
