@@ -45,6 +45,10 @@ enum channel_body {
 void channel_start_reading(struct channel *ch, enum framing framing, uint64_t body_bytes);
 enum channel_body channel_read_body(struct channel *ch, struct str *data); /* fills by itself */
 void channel_consume_body(struct channel *ch, size_t n);
+/* What channel_read_body will come to after all that is here by now: DONE, MORE or BAD. *reader receives where it stands then. */
+enum body_verdict channel_look_ahead(const struct channel *ch, struct body_reader *reader);
+/* Has the peer left already, and is this body not whole? Reads what has come, and uses nothing up. */
+bool channel_body_is_cut(struct channel *ch);
 
 /* The body that is being sent. Returns how much was taken (0 when `out` is full: flush, wait for can_write); -ENOMEM. More than the declared
  * length is a bug (asserted). */

@@ -103,6 +103,8 @@ enum upstream_body {
 enum upstream_body upstream_read_body(struct upstream_call *call, struct str *data) MUST_USE;
 void upstream_consume_body(struct upstream_call *call, size_t n);
 const char *upstream_reason(const struct upstream_call *call); /* why the body broke; constant */
+/* In on_head: has the upstream gone already, and left a body that is not whole? Then why; else NULL. */
+const char *upstream_foresee_break(struct upstream_call *call);
 
 struct upstream_timing {
     bool reused;

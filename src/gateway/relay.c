@@ -127,6 +127,11 @@ void relay_answer_head(struct exchange *x) {
     struct buffer *fields = &x->gateway->scratch;
     buffer_clear(fields);
     x->upstream_head_ns = exchange_now(x)->mono_ns;
+    const char *broken = upstream_foresee_break(x->call);
+    if (broken) { /* nothing has gone out yet: it can be told as it is */
+        fail(x, PROBLEM_UPSTREAM_BROKEN, broken);
+        return;
+    }
     x->status = head->status;
 
     if (write_answer_fields(x, head, fields) < 0 ||

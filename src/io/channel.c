@@ -128,6 +128,30 @@ void channel_consume_body(struct channel *ch, size_t n) {
     ch->bytes_received += n;
 }
 
+enum body_verdict channel_look_ahead(const struct channel *ch, struct body_reader *reader) {
+    struct str rest = str_skip(buffer_bytes(&ch->in), ch->in_data), data;
+    enum body_verdict verdict;
+    *reader = ch->reader;
+    do
+        verdict = body_read(reader, &rest, &data);
+    while (verdict == BODY_DATA);
+    return verdict;
+}
+
+bool channel_body_is_cut(struct channel *ch) {
+    struct body_reader reader;
+    if (!ch->connection.peer_left && !ch->in_ended && ch->broken == 0)
+        return false;
+    while (channel_fill(ch, CHANNEL_READ_BYTES) == 1)
+        continue;
+    if (!ch->in_ended && ch->broken == 0)
+        return false;
+    enum body_verdict verdict = channel_look_ahead(ch, &reader);
+    bool is_whole = verdict == BODY_DONE ||
+                    (verdict == BODY_MORE && ch->in_ended && body_reader_at_close(&reader));
+    return !is_whole;
+}
+
 void channel_start_writing(struct channel *ch, enum framing framing, uint64_t body_bytes) {
     ch->out_framing = framing;
     ch->out_left = framing == FRAMING_LENGTH ? body_bytes : 0;

@@ -111,12 +111,8 @@ static bool rest_is_small(struct client *c) {
     channel_fill(ch, CHANNEL_READ_BYTES);
     if (client_awaits_continue(c))
         return false; /* it may keep its body to itself now, and send the next head in its place */
-    struct body_reader reader = ch->reader;
-    struct str rest = str_skip(buffer_bytes(&ch->in), ch->in_data), data;
-    enum body_verdict verdict;
-    do
-        verdict = body_read(&reader, &rest, &data);
-    while (verdict == BODY_DATA);
+    struct body_reader reader;
+    enum body_verdict verdict = channel_look_ahead(ch, &reader);
     return verdict == BODY_DONE || (verdict == BODY_MORE && reader.framing == FRAMING_LENGTH &&
                                     reader.left <= REST_BYTES_MAX);
 }

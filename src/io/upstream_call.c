@@ -293,6 +293,12 @@ static const char *cut_text(const struct channel *ch) {
                                  : "connection broken within the answer's body";
 }
 
+const char *upstream_foresee_break(struct upstream_call *call) {
+    assert(call->state == CALL_ANSWERED);
+    struct channel *ch = &call->line->channel;
+    return channel_body_is_cut(ch) ? cut_text(ch) : NULL;
+}
+
 enum upstream_body upstream_read_body(struct upstream_call *call, struct str *data) {
     assert(call->state == CALL_ANSWERED);
     *data = STR_NONE;

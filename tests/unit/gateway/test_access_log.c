@@ -123,7 +123,15 @@ START_TEST(who_left_and_what_was_cut_are_told_apart) {
     close(client);
     rig_expect_end(s.loop, upstream);
     close(upstream);
-    pass_with(&s, GET(&s, "/rest/v1/x", ""), "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+    client = ask(&s, GET(&s, "/rest/v1/x", ""));
+    upstream = rig_accept(s.loop, s.upstream_listener);
+    see(&s, upstream);
+    rig_send(s.loop, upstream, STR("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"));
+    ck_assert_int_eq(hear_head(&s, client), 200);
+    close(upstream); /* after a part of it went out */
+    rig_expect(s.loop, client, STR("half"));
+    rig_expect_end(s.loop, client);
+    close(client);
     const char *text = logged();
     ck_assert_str_eq(member(text, 0, "verdict"), "client_left");
     ck_assert_str_eq(member(text, 0, "status"), "0");

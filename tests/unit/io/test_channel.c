@@ -189,6 +189,38 @@ START_TEST(body_that_ends_too_early_is_cut) {
 }
 END_TEST
 
+START_TEST(body_that_is_cut_is_known_ahead_without_being_used_up) {
+    static const struct {
+        enum framing framing;
+        const char *bytes;
+        bool leaves, is_cut;
+    } rows[] = {
+        {FRAMING_LENGTH, "half", true, true},
+        {FRAMING_LENGTH, "half", false, false}, /* the rest may come */
+        {FRAMING_LENGTH, "the whole", true, false},
+        {FRAMING_CHUNKED, "4\r\nhalf\r\n", true, true},
+        {FRAMING_CHUNKED, "4\r\nhalf\r\nzz", true, true},
+        {FRAMING_CHUNKED, "4\r\nhalf\r\n0\r\n\r\n", true, false},
+        {FRAMING_UNTIL_CLOSE, "all of it", true, false},
+        {FRAMING_NONE, "", true, false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct end end;
+        struct str data;
+        open_end(&end);
+        channel_start_reading(&end.channel, rows[i].framing, 9);
+        say(&end, rows[i].bytes);
+        if (rows[i].leaves)
+            shutdown(end.peer, SHUT_WR);
+        rig_settle(end.loop);
+        ck_assert_msg(channel_body_is_cut(&end.channel) == rows[i].is_cut, "row %zu", i);
+        if (rows[i].bytes[0])
+            ck_assert_int_eq(channel_read_body(&end.channel, &data), CHANNEL_BODY_DATA);
+        close_end(&end);
+    }
+}
+END_TEST
+
 START_TEST(body_until_close_that_is_reset_is_cut) {
     struct end end;
     struct buffer all = {0};
@@ -327,6 +359,7 @@ int main(void) {
         chunked_body_is_the_same_however_it_is_cut,
         malformed_chunks_are_bad_and_stay_so,
         body_that_ends_too_early_is_cut,
+        body_that_is_cut_is_known_ahead_without_being_used_up,
         body_until_close_that_is_reset_is_cut,
         body_is_written_in_its_framing,
         more_than_out_may_hold_is_not_taken,
