@@ -26,29 +26,46 @@ static void set_timer(struct redis_line *line, int64_t in_ns) {
 
 /* ---- the log: one line a change */
 
-static void log_change(const struct redis_line *line, bool is_away, const char *reason) {
-    char server[LINE_HOST_MAX + 8];
-    snprintf(server, sizeof(server), line->port ? "%s:%u" : "%s", line->host, (unsigned)line->port);
-    const char *kind = line->rules->is_sentinel ? "sentinel" : "redis";
-    if (is_away)
-        log_warn("Redis is away", F_TEXT("kind", kind), F_TEXT("server", server),
-                 F_TEXT("reason", reason));
-    else
-        log_info("Redis is back", F_TEXT("kind", kind), F_TEXT("server", server));
+struct place {
+    char text[LINE_HOST_MAX + 8];
+};
+
+static struct place place_of(const struct redis_line *line) {
+    struct place place;
+    snprintf(place.text, sizeof(place.text), line->port ? "%s:%u" : "%s",
+             line->host[0] ? line->host : "unknown", (unsigned)line->port);
+    return place;
+}
+
+static const char *kind_of(const struct redis_line *line) {
+    return line->rules->is_sentinel ? "sentinel" : "redis";
 }
 
 void line_tell_away(struct redis_line *line, const char *reason) {
     if (line->is_told_away)
         return;
     line->is_told_away = true;
-    log_change(line, true, reason);
+    struct place place = place_of(line);
+    log_warn("Redis is away", F_TEXT("kind", kind_of(line)), F_TEXT("server", place.text),
+             F_TEXT("reason", reason));
 }
 
 void line_tell_back(struct redis_line *line) {
     if (!line->is_told_away)
         return;
     line->is_told_away = false;
-    log_change(line, false, NULL);
+    struct place place = place_of(line);
+    log_info("Redis is back", F_TEXT("kind", kind_of(line)), F_TEXT("server", place.text));
+}
+
+/* What was told away and is not asked any more would stay so for ever. */
+static void tell_gone(struct redis_line *line) {
+    if (!line->is_told_away)
+        return;
+    line->is_told_away = false;
+    struct place place = place_of(line);
+    log_info("Redis is not needed there", F_TEXT("kind", kind_of(line)),
+             F_TEXT("server", place.text));
 }
 
 /* ---- down */
@@ -232,7 +249,6 @@ void line_free(struct redis_line *line) {
 static void give_up(struct redis_line *line) {
     shut(line);
     line->n_failures = 0;
-    line->is_told_away = false;
     pipeline_fail(line, REDIS_LOST);
 }
 
@@ -241,9 +257,7 @@ bool line_point(struct redis_line *line, struct str host, uint16_t port) {
         return false;
     if (port == line->port && str_eq(host, str_of(line->host)))
         return true;
-    bool was_told_away = line->is_told_away;
     give_up(line);
-    line->is_told_away = was_told_away;
     memcpy(line->host, host.at, host.n);
     line->host[host.n] = '\0';
     line->port = port;
@@ -256,8 +270,10 @@ void line_want(struct redis_line *line, bool is_wanted) {
     if (line->is_wanted == is_wanted)
         return;
     line->is_wanted = is_wanted;
-    if (!is_wanted)
+    if (!is_wanted) {
         give_up(line);
-    else if (line->host[0])
+        tell_gone(line);
+    } else if (line->host[0]) {
         set_timer(line, 0);
+    }
 }

@@ -23,8 +23,8 @@ static const struct { struct str code; const char *reason; } refusals[] = {
     {STR("MASTERDOWN "),  "it has lost its master"},
     {STR("NOREPLICAS "),  "it has too few replicas and takes no writes"},
     {STR("CLUSTERDOWN "), "the Cluster is down"},
-    {STR("MOVED "),       "it is a node of a Cluster, which redis+cluster:// is for"},
-    {STR("ASK "),         "it is a node of a Cluster, which redis+cluster:// is for"},
+    {STR("MOVED "),       "it sends us to another node: a Cluster is redis+cluster://"},
+    {STR("ASK "),         "it sends us to another node: a Cluster is redis+cluster://"},
     {STR("NOAUTH "),      "it wants a password"},
     {STR("WRONGPASS "),   "user or password are wrong"},
     {STR("NOPERM "),      "the user may not do what is needed"},
@@ -119,8 +119,8 @@ static int encode_script(struct redis_line *line, const struct redis_command *co
     char n_keys[8], deadline[24];
     size_t n = 0;
     snprintf(n_keys, sizeof(n_keys), "%zu", command->n_keys);
-    snprintf(deadline, sizeof(deadline), "%lld",
-             (long long)(command->due_ns / 1000 + line->clock_us));
+    int64_t deadline_us = command->due_ns / 1000 + line->clock_us;
+    snprintf(deadline, sizeof(deadline), "%lld", (long long)deadline_us);
     all[n++] = command->sends_source ? STR("EVAL") : STR("EVALSHA");
     all[n++] = str_of(command->sends_source ? script->source : script->sha1);
     all[n++] = str_of(n_keys);
@@ -269,7 +269,8 @@ static void read_all(struct redis_line *line) {
         if (n == -EAGAIN)
             return;
         if (n <= 0) {
-            line_trouble(line, REDIS_LOST, "the connection broke");
+            line_trouble(line, REDIS_LOST,
+                         n == 0 ? "it closed the connection" : "the connection broke");
             return;
         }
         if (redis_decoder_feed(line->decoder, (struct str){bytes, (size_t)n}) < 0) {

@@ -9,7 +9,7 @@ struct redis_sentinels {
     struct redis *redis;
     struct line_rules rules;
     size_t n, next_asked;
-    struct redis_line *lines[REDIS_ADDRESSES_MAX], *asked;
+    struct redis_line *lines[REDIS_ADDRESSES_MAX];
     struct redis_call call;
     struct timer timer;
     bool is_searching;
@@ -30,11 +30,11 @@ static void on_address(struct redis_call *call, enum redis_verdict verdict,
     if (verdict != REDIS_ANSWERED && verdict != REDIS_ERROR)
         return;
     if (reply->kind == REPLY_NIL)
-        line_tell_away(sentinels->asked, "it does not know the service");
+        line_tell_away(server, "the Sentinels do not know the service");
     else if (reply->kind != REPLY_ARRAY || reply->n != 2 ||
              !str_to_u64(reply->list[1].text, &port) || port == 0 || port > UINT16_MAX ||
              !line_point(server, reply->list[0].text, (uint16_t)port))
-        line_tell_away(sentinels->asked, "it does not tell who is the master");
+        line_tell_away(server, "the Sentinels do not tell who is the master");
     else
         line_want(server, true);
 }
@@ -44,7 +44,6 @@ static void ask(struct redis_sentinels *sentinels, struct redis_line *line) {
                                    sentinels->redis->target->service};
     if (sentinels->call.pending)
         return;
-    sentinels->asked = line;
     if (redis_call_line(sentinels->redis, line, &sentinels->call, question, 3, on_address) < 0)
         return; /* no memory: at the next tick */
 }

@@ -1,69 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* Proves io/redis.h against a Redis that this thread plays, word by word. A real one: test_redis_server.c. */
-#include "redis_rig.h"
+#include "redis_peer.h"
 #include <fcntl.h>
 
-#define TIME_ASKED "*1\r\n$4\r\nTIME\r\n"
-#define TIME_TOLD  "*2\r\n$10\r\n1700000000\r\n$6\r\n123456\r\n"
 #define PING_ASKED "*1\r\n$4\r\nPING\r\n"
-#define TIMEOUT_NS (100 * NS_PER_MS)
+#define TIMEOUT_NS PEER_TIMEOUT_NS
 
-struct peer {
-    struct client client;
-    int listener, fd;
-};
+static void says(struct peer *peer, const char *text) { peer_says(peer, text); }
+static void hears(struct peer *peer, const char *text) { peer_hears(peer, text); }
+static bool is_cut(struct peer *peer) { return peer_is_cut(peer); }
 
-static struct peer *peer_listen(const char *login, const char *rest) {
-    static struct peer peer;
-    struct endpoint at;
-    char url[200];
-    peer = (struct peer){.fd = -1, .listener = rig_listen(&at)};
-    snprintf(url, sizeof(url), "redis://%s127.0.0.1:%u%s", login, rig_port(&at), rest);
-    client_open(&peer.client, url, NULL, TIMEOUT_NS);
-    return &peer;
-}
-
-static void says(struct peer *peer, const char *text) {
-    rig_send(peer->client.loop, peer->fd, str_of(text));
-}
-static void hears(struct peer *peer, const char *text) {
-    rig_expect(peer->client.loop, peer->fd, str_of(text));
-}
-
-/* Accepts and answers the greeting. */
 static void meet(struct peer *peer) {
-    if (peer->fd >= 0)
-        close(peer->fd);
-    peer->fd = rig_accept(peer->client.loop, peer->listener);
-    hears(peer, TIME_ASKED);
-    says(peer, TIME_TOLD);
+    peer_meet(peer);
     RUN_UNTIL(peer->client.loop, IS_UP(&peer->client));
-}
-
-static struct peer *peer_up(void) {
-    struct peer *peer = peer_listen("", "");
-    meet(peer);
-    return peer;
-}
-
-static void peer_close(struct peer *peer) {
-    client_close(&peer->client);
-    if (peer->fd >= 0)
-        close(peer->fd);
-    close(peer->listener);
-}
-
-static bool is_cut(struct peer *peer) {
-    char byte;
-    ssize_t n = recv(peer->fd, &byte, 1, MSG_DONTWAIT);
-    return n == 0 || (n < 0 && errno != EAGAIN);
 }
 
 /* ---- greeting */
 
 START_TEST(greeting_logs_in_chooses_the_database_and_asks_the_time) {
-    struct peer *peer = peer_listen("me:pass@", "/3");
-    peer->fd = rig_accept(peer->client.loop, peer->listener);
+    struct peer *peer = peer_listen("redis://me:pass@127.0.0.1:%u/3");
+    peer_accept(peer);
     hears(peer, "*3\r\n$4\r\nAUTH\r\n$2\r\nme\r\n$4\r\npass\r\n*2\r\n$6\r\nSELECT\r\n$"
                 "1\r\n3\r\n" TIME_ASKED);
     says(peer, "+OK\r\n+OK\r\n");
@@ -79,8 +35,8 @@ START_TEST(greeting_logs_in_chooses_the_database_and_asks_the_time) {
 END_TEST
 
 START_TEST(greeting_with_a_password_alone_names_no_user) {
-    struct peer *peer = peer_listen(":pass@", "");
-    peer->fd = rig_accept(peer->client.loop, peer->listener);
+    struct peer *peer = peer_listen("redis://:pass@127.0.0.1:%u");
+    peer_accept(peer);
     hears(peer, "*2\r\n$4\r\nAUTH\r\n$4\r\npass\r\n" TIME_ASKED);
     peer_close(peer);
 }
@@ -100,9 +56,9 @@ START_TEST(greetings_that_are_refused_or_nonsense_keep_it_away) {
         "*1000000000\r\n",
     };
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
-        struct peer *peer = peer_listen("", "");
+        struct peer *peer = peer_listen("redis://127.0.0.1:%u");
         struct asked asked = {0};
-        peer->fd = rig_accept(peer->client.loop, peer->listener);
+        peer_accept(peer);
         hears(peer, TIME_ASKED);
         says(peer, answers[i]);
         RUN_UNTIL(peer->client.loop, is_cut(peer));
@@ -117,7 +73,7 @@ END_TEST
 /* ---- calls */
 
 START_TEST(calls_before_it_is_up_end_away_at_once) {
-    struct peer *peer = peer_listen("", "");
+    struct peer *peer = peer_listen("redis://127.0.0.1:%u");
     struct asked asked = {0};
     int64_t start_ns = clock_now().mono_ns;
     ck_assert_int_eq(answer(&peer->client, &asked, "PING"), REDIS_AWAY);
