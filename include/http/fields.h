@@ -21,7 +21,9 @@
     X(X_FORWARDED_PREFIX, "x-forwarded-prefix") X(X_FORWARDED_PROTO, "x-forwarded-proto") X(X_REQUEST_ID, "x-request-id") \
     X(X_SUPABASE_API_VERSION, "x-supabase-api-version") X(X_REGION, "x-region") \
     X(AC_ALLOW_ORIGIN, "access-control-allow-origin") X(AC_EXPOSE_HEADERS, "access-control-expose-headers") \
-    X(FLY_CLIENT_IP, "fly-client-ip") X(FLY_FORWARDED_PORT, "fly-forwarded-port")
+    X(FLY_CLIENT_IP, "fly-client-ip") X(FLY_FORWARDED_PORT, "fly-forwarded-port") \
+    X(SEC_WEBSOCKET_KEY, "sec-websocket-key") X(SEC_WEBSOCKET_PROTOCOL, "sec-websocket-protocol") \
+    X(SEC_WEBSOCKET_VERSION, "sec-websocket-version")
 /* clang-format on */
 
 enum field_id {

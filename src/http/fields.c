@@ -8,7 +8,7 @@
 #include <assert.h>
 
 /* clang-format off */
-#define SLOT(n, first, last_but_one) (((n) + (first) * 8 + (last_but_one) * 5) & 255)
+#define SLOT(n, first, last_but_one) (((n) + (first) * 9 + (last_but_one) * 20) & 255)
 static const uint8_t slots[256] = {
     [SLOT(6, 'a', 'p')] = FIELD_ACCEPT, [SLOT(30, 'a', 'r')] = FIELD_AC_REQUEST_HEADERS,
     [SLOT(29, 'a', 'o')] = FIELD_AC_REQUEST_METHOD, [SLOT(13, 'a', 'o')] = FIELD_AUTHORIZATION,
@@ -33,7 +33,8 @@ static const uint8_t slots[256] = {
     [SLOT(12, 'x', 'i')] = FIELD_X_REQUEST_ID, [SLOT(22, 'x', 'o')] = FIELD_X_SUPABASE_API_VERSION,
     [SLOT(8, 'x', 'o')] = FIELD_X_REGION, [SLOT(27, 'a', 'i')] = FIELD_AC_ALLOW_ORIGIN,
     [SLOT(29, 'a', 'r')] = FIELD_AC_EXPOSE_HEADERS, [SLOT(13, 'f', 'i')] = FIELD_FLY_CLIENT_IP,
-    [SLOT(18, 'f', 'r')] = FIELD_FLY_FORWARDED_PORT,
+    [SLOT(18, 'f', 'r')] = FIELD_FLY_FORWARDED_PORT, [SLOT(17, 's', 'e')] = FIELD_SEC_WEBSOCKET_KEY,
+    [SLOT(21, 's', 'o')] = FIELD_SEC_WEBSOCKET_VERSION, [SLOT(22, 's', 'o')] = FIELD_SEC_WEBSOCKET_PROTOCOL,
 };
 /* clang-format on */
 
