@@ -116,6 +116,14 @@ int client_start_answer(struct client *client, int status, struct str reason, st
 bool client_answer_started(const struct client *client);
 size_t client_write(struct client *client, struct str data); /* how much was taken */
 void client_end_answer(struct client *client);               /* on_done follows */
+/* The answer 101 to a WebSocket handshake. From here on the connection is a tunnel, and the request's head is given back:
+ * client_read_body reads on behind it, first what the client sent ahead, and its END is the client's end of writing (FIN),
+ * not the tunnel's. client_end_answer is ours: FIN follows the last byte, on_writable follows FIN, and client_has_sent is true.
+ * Only write_ns limits the time. on_done never comes: client_close or client_cut ends it. -ENOMEM. */
+int client_start_tunnel(struct client *client, struct str reason, struct str fields) MUST_USE;
+bool client_has_sent(const struct client *client);
+/* A tunnel's orderly end, when client_has_sent; no event follows, `client` is no longer the owner's. */
+void client_close(struct client *client);
 /* before client_start_answer: do not keep alive */
 void client_close_after(struct client *client);
 /* the answer is broken off: RST; no event follows, `client` is dead at once */

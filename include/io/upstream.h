@@ -68,7 +68,8 @@ struct upstream_request {
     uint64_t body_bytes;
     bool is_idempotent;
     bool is_head_request;
-    bool expects_continue;                      /* `head` says Expect: 100-continue */
+    bool expects_continue;   /* `head` says Expect: 100-continue */
+    bool asks_for_websocket; /* `head` does: then a 101 that says so too is an answer */
     int64_t connect_ns, first_byte_ns, idle_ns; /* first_byte counts from the request's end */
 };
 
@@ -94,6 +95,15 @@ const struct head *upstream_head(const struct upstream_call *call);
 /* Of the answer to this request */
 enum framing upstream_framing(const struct upstream_call *call);
 uint64_t upstream_body_bytes(const struct upstream_call *call); /* FRAMING_LENGTH */
+/* A 101 to a request that asked for a WebSocket: what follows is no HTTP. Then both directions are bodies until the close:
+ * upstream_read_body reads on behind the head (END: the upstream's end of writing), upstream_write sends, upstream_end is our end
+ * of writing (FIN follows the last byte; on_writable comes once more when upstream_has_sent). No time limit; it does not
+ * count for n_open; upstream_finish closes the connection, with RST unless our end was sent. The call comes back smaller and elsewhere: upstream_head
+ * is gone. -ENOMEM, and then all is as it was. */
+bool upstream_is_websocket(const struct upstream_call *call);
+int upstream_start_tunnel(struct upstream_call **call) MUST_USE;
+bool upstream_has_sent(const struct upstream_call *call);
+
 enum upstream_body {
     UPSTREAM_BODY_DATA,
     UPSTREAM_BODY_WAIT,

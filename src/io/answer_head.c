@@ -43,6 +43,8 @@ static void put_persistence(char **at, const struct answer_head *answer) {
         put(at, STR("Connection: keep-alive\r\n"));
     if (answer->persistence == PERSIST_NOT)
         put(at, STR("Connection: close\r\n"));
+    if (answer->persistence == PERSIST_AS_WEBSOCKET)
+        put(at, STR("Connection: Upgrade\r\nUpgrade: websocket\r\n"));
 }
 
 static void put_framing(char **at, const struct answer_head *answer) {
@@ -65,7 +67,8 @@ static void put_framing(char **at, const struct answer_head *answer) {
 }
 
 int answer_head_write(struct buffer *out, const struct answer_head *answer) {
-    assert(answer->status >= 200 && answer->status <= 999);
+    assert(answer->status >= 200 || answer->persistence == PERSIST_AS_WEBSOCKET);
+    assert(answer->status <= 999);
     assert(answer->fields.n == 0 || str_ends(answer->fields, STR("\r\n")));
     char *start;
     size_t room = OWN_BYTES_MAX + answer->reason.n + answer->fields.n;

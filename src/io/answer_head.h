@@ -9,7 +9,7 @@ struct answer_head {
     struct str reason; /* empty: the registered phrase */
     struct str fields; /* whole lines */
     const char *date;  /* added unless `fields` has one */
-    enum { PERSIST_SILENTLY, PERSIST_SAYING_SO, PERSIST_NOT } persistence;
+    enum { PERSIST_SILENTLY, PERSIST_SAYING_SO, PERSIST_NOT, PERSIST_AS_WEBSOCKET } persistence;
     enum framing framing; /* UNTIL_CLOSE: no line says so */
     uint64_t body_bytes;
     bool can_have_body; /* with FRAMING_NONE: say that it is empty */

@@ -32,8 +32,10 @@ static void append_or_go(struct client *c, int result) {
 
 /* Who may keep the body back until 100 Continue owes nothing before that. */
 static bool owed_body(const struct client *c) {
+    if (!c->waits_for_body) /* nor does a tunnel, which has no head any more */
+        return false;
     bool may_keep_it = c->request->head.expects_continue && !c->has_continued;
-    return c->waits_for_body && !(may_keep_it && c->n_read_asked == c->n_read_head);
+    return !(may_keep_it && c->n_read_asked == c->n_read_head);
 }
 
 static void use_up_patience(struct client *c) {
@@ -52,6 +54,9 @@ static void earn_patience(struct client *c, uint64_t n) {
 }
 
 static void wait_for_body(struct client *c) {
+    c->wants_body = true;
+    if (c->is_tunnel)
+        return;
     uint64_t n = c->channel.n_read - c->n_read_asked;
     if (!c->waits_for_body || n > 0) {
         use_up_patience(c);
@@ -59,7 +64,7 @@ static void wait_for_body(struct client *c) {
         c->since_ns = client_now_ns(c);
     }
     c->n_read_asked = c->channel.n_read;
-    c->waits_for_body = c->wants_body = true;
+    c->waits_for_body = true;
     client_arm(c);
 }
 
@@ -88,7 +93,8 @@ enum client_body client_read_body(struct client *c, struct str *data) {
         c->must_close = true;
         return CLIENT_BODY_BAD;
     case CHANNEL_BODY_CUT:
-        c->gone = "the client left within its request's body";
+        c->gone = c->is_tunnel ? "the client's connection broke"
+                               : "the client left within its request's body";
         client_wake(c);
         return CLIENT_BODY_WAIT;
     case CHANNEL_BODY_WAIT:
@@ -163,8 +169,31 @@ void client_end_answer(struct client *c) {
     assert(c->state == CLIENT_OPEN && c->answer == ANSWER_STARTED);
     append_or_go(c, channel_end_body(&c->channel));
     c->answer = ANSWER_ENDED;
-    c->wants_body = false;
+    c->wants_body &= c->is_tunnel;
+    c->wants_write |= c->is_tunnel;
 }
+
+int client_start_tunnel(struct client *c, struct str reason, struct str fields) {
+    assert(c->state == CLIENT_OPEN && c->answer == ANSWER_NONE);
+    struct answer_head answer = {
+        .status = 101,
+        .reason = reason,
+        .fields = fields,
+        .date = front_date(c->front),
+        .persistence = PERSIST_AS_WEBSOCKET,
+    };
+    TRY(answer_head_write(&c->channel.out, &answer));
+    front_take_back_request(c->front, c->request);
+    c->request = NULL;
+    channel_start_reading(&c->channel, FRAMING_UNTIL_CLOSE, 0);
+    channel_start_writing(&c->channel, FRAMING_UNTIL_CLOSE, 0);
+    c->answer = ANSWER_STARTED;
+    c->is_tunnel = true;
+    client_wake(c);
+    return 0;
+}
+
+bool client_has_sent(const struct client *c) { return c->has_said_end; }
 
 void client_close_after(struct client *c) { c->must_close = true; }
 

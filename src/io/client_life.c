@@ -51,7 +51,7 @@ static int64_t request_due_ns(const struct client *c) {
 }
 
 static int64_t body_due_ns(const struct client *c) {
-    if (!c->wants_body || c->body_is_late || client_awaits_continue(c))
+    if (!c->wants_body || c->body_is_late || c->is_tunnel || client_awaits_continue(c))
         return INT64_MAX;
     return earlier(c->since_ns + c->patience_ns, request_due_ns(c));
 }
@@ -158,8 +158,16 @@ static void start_lingering(struct client *c) {
     c->linger_left = LINGER_BYTES_MAX;
     ch->in_data = 0;
     buffer_release(&ch->in);
-    connection_end_write(&ch->connection);
+    if (!c->has_said_end)
+        connection_end_write(&ch->connection);
     linger(c);
+}
+
+void client_close(struct client *c) {
+    assert(c->state == CLIENT_OPEN && c->has_said_end);
+    client_end_exchange(c);
+    start_lingering(c);
+    client_arm(c);
 }
 
 /* ---- a request comes */
@@ -320,16 +328,28 @@ static bool body_has_news(const struct client *c) {
     return ch->connection.can_read || ch->in_ended || ch->broken < 0 || c->body_is_late;
 }
 
+/* A client that only ends its sending side cannot be told from one that left (but in a tunnel); an answer that is ready it still
+ * gets. */
+static bool has_left(const struct client *c) {
+    return c->channel.connection.peer_left && c->answer != ANSWER_ENDED && !c->is_tunnel;
+}
+
+static void end_tunnel_writing(struct client *c) {
+    c->has_said_end = true;
+    connection_end_write(&c->channel.connection);
+}
+
 static void exchange(struct client *c) {
     int flushed = flush(c);
     if (flushed < 0)
         c->gone = "the client's connection broke";
-    /* A client that only ends its sending side cannot be told from one that left; an answer that is ready it still gets. */
-    else if (c->channel.connection.peer_left && c->answer != ANSWER_ENDED && !c->gone)
+    else if (has_left(c) && !c->gone)
         c->gone = "the client left";
+    if (c->is_tunnel && c->answer == ANSWER_ENDED && flushed == 1 && !c->has_said_end)
+        end_tunnel_writing(c);
     if (c->gone) {
         raise_gone(c);
-    } else if (c->answer == ANSWER_ENDED) {
+    } else if (c->answer == ANSWER_ENDED && !c->is_tunnel) {
         if (flushed == 1)
             raise_done(c);
     } else {

@@ -77,6 +77,7 @@ struct client {
     bool must_close, persists;
     bool wants_body, wants_write; /* an event is owed */
     bool waits_for_body, body_is_late, has_continued;
+    bool is_tunnel, has_said_end; /* FIN sent */
 };
 
 static inline int64_t client_now_ns(const struct client *client) {

@@ -48,13 +48,19 @@ static void skip_interim(struct upstream_call *call) {
     buffer_consume(&call->line->channel.in, call->head.head_bytes);
     if (call->head.status == 100)
         call_continue(call);
-    /* RFC 9110 15.2.2: 101 answers an Upgrade, and none was sent. */
+    /* RFC 9110 15.2.2: 101 answers an Upgrade, and none such was sent. */
     if (call->head.status == 101)
         call_fail(call, UPSTREAM_BROKEN, "101 to a request that asked for no upgrade");
     else if (++call->n_interim > INTERIM_MAX)
         call_fail(call, UPSTREAM_BROKEN, "too many interim answers");
     else
         head_init(&call->head, HEAD_ANSWER, &call->pool->limits.head);
+}
+
+/* RFC 6455 4.1: a 101 whose Upgrade is not "websocket" opens none. */
+static bool opens_websocket(const struct upstream_call *call) {
+    return call->head.status == 101 && call->request.asks_for_websocket &&
+           fields_list_has(call->head.fields, FIELD_UPGRADE, STR("websocket"));
 }
 
 /* Copied, so that the body can be consumed from where it stood. */
@@ -69,12 +75,11 @@ static void take_head(struct upstream_call *call) {
     assert(again == HEAD_DONE);
     (void)again;
     buffer_consume(&ch->in, call->head.head_bytes);
-    channel_start_reading(ch, head_answer_framing(&call->head, call->request.is_head_request),
-                          call->head.body_bytes);
     call_stop_timers(call);
     call->state = CALL_ANSWERED;
     call->site->is_old = call->head.minor == 0;
     call_note_answer(call);
+    channel_start_reading(ch, upstream_framing(call), call->head.body_bytes);
     call->timing.head_ns = call_now_ns(call);
     call->owes_head = true;
 }
@@ -83,7 +88,7 @@ static void parse(struct upstream_call *call) {
     struct str bytes = buffer_bytes(&call->line->channel.in);
     enum head_verdict verdict = head_parse(&call->head, bytes);
     call->n_parsed = verdict == HEAD_MORE ? bytes.n : 0;
-    if (verdict == HEAD_DONE && call->head.status < 200)
+    if (verdict == HEAD_DONE && call->head.status < 200 && !opens_websocket(call))
         skip_interim(call);
     else if (verdict == HEAD_DONE)
         take_head(call);

@@ -180,7 +180,8 @@ void call_go(struct upstream_call *call) {
 }
 
 static bool is_reusable(const struct upstream_call *call) {
-    if (call->state != CALL_ANSWERED || call->reason || !call->is_sent || !call->head.keep_alive)
+    if (call->state != CALL_ANSWERED || call->is_tunnel || call->reason || !call->is_sent ||
+        !call->head.keep_alive)
         return false;
     const struct channel *ch = &call->line->channel;
     if (ch->reader.framing == FRAMING_UNTIL_CLOSE || !body_reader_is_done(&ch->reader) ||
@@ -237,6 +238,8 @@ size_t upstream_write(struct upstream_call *call, struct str data) {
         call->state >= CALL_WAITING ? channel_write_body(&call->line->channel, data) : 0;
     if (taken < 0 && call->state == CALL_WAITING)
         call_fail(call, UPSTREAM_BROKEN, "out of memory");
+    else if (taken < 0 && call->is_tunnel && !call->reason)
+        call_break(call, "out of memory");
     if (taken < 0)
         return data.n;
     if ((size_t)taken < data.n)
@@ -269,7 +272,9 @@ const struct head *upstream_head(const struct upstream_call *call) {
 
 enum framing upstream_framing(const struct upstream_call *call) {
     assert(call->state == CALL_ANSWERED);
-    return head_answer_framing(&call->head, call->request.is_head_request);
+    return upstream_is_websocket(call)
+               ? FRAMING_UNTIL_CLOSE
+               : head_answer_framing(&call->head, call->request.is_head_request);
 }
 
 uint64_t upstream_body_bytes(const struct upstream_call *call) { return call->head.body_bytes; }
@@ -311,7 +316,7 @@ enum upstream_body upstream_read_body(struct upstream_call *call, struct str *da
         return UPSTREAM_BODY_DATA;
     case CHANNEL_BODY_WAIT:
         /* Only bytes of the body start it anew, not those of its framing. */
-        if (!timer_is_set(&call->wait_timer))
+        if (!timer_is_set(&call->wait_timer) && !call->is_tunnel)
             loop_timer_set(loop, &call->wait_timer, call_now_ns(call) + call->request.idle_ns,
                            on_body_late);
         call->wants_body = true;

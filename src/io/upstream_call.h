@@ -2,7 +2,7 @@
 #pragma once
 /* What the upstream client's own files share: upstream_call.c (what owners call and hear),
  * upstream_place.c (whose turn it is), upstream_connect.c (to a line, and the request onto it), upstream_answer.c (the answer's
- * head), upstream_health.c (what it tells of the address). */
+ * head), upstream_health.c (what it tells of the address), upstream_tunnel.c (what becomes of a call when that is 101). */
 #include "io/upstream.h"
 #include "lines.h"
 
@@ -41,6 +41,7 @@ struct upstream_call {
     bool has_ended;   /* the owner has given the whole request */
     bool is_sent;     /* and the socket has taken it */
     bool cannot_send; /* the upstream takes no more; it may still answer */
+    bool is_tunnel;   /* `addresses` and `head` are gone */
     bool owes_head, owes_failure, owes_continue, wants_body, wants_write; /* events */
     bool has_continued;
     uint32_t n_interim;
@@ -91,6 +92,9 @@ void call_reuse(struct upstream_call *call, struct line *line);
 void call_look_at_connecting(struct upstream_call *call);
 void call_continue(struct upstream_call *call); /* the owner may send the body */
 void call_push(struct upstream_call *call);     /* hand what was written to the socket */
+
+/* upstream_tunnel.c */
+void call_end_tunnel(struct upstream_call *call); /* all was sent: FIN */
 
 /* upstream_answer.c */
 void call_read_head(struct upstream_call *call);

@@ -53,6 +53,8 @@ void call_push(struct upstream_call *call) {
                        call_now_ns(call) + call->request.idle_ns, on_send_late);
     } else if (pushed == 1 && call->has_ended && !call->is_sent) {
         call->is_sent = true;
+        if (call->is_tunnel)
+            call_end_tunnel(call);
         wait_for_head(call);
     } else if (pushed == 1) {
         loop_timer_clear(call->pool->loop, &call->send_timer);
