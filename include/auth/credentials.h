@@ -14,3 +14,16 @@ struct credentials {
     bool is_malformed; /* "Bearer" with nothing or with anything but one token */
 };
 void credentials_read(struct credentials *credentials, struct fields fields, struct str query);
+
+/* Where else a route's callers may show their token: browsers cannot send Authorization with a WebSocket or an EventSource. */
+struct token_place {
+    enum token_place_kind {
+        TOKEN_IN_QUERY,       /* the parameter `name` */
+        TOKEN_IN_SUBPROTOCOL, /* Sec-WebSocket-Protocol: a member that begins with `name` ("jwt-") */
+    } kind;
+    struct str name;
+};
+/* After credentials_read: the bearer, where one of these places has one. Two tokens in two places (Authorization is one) are doubled, also when
+ * they are alike (RFC 6750 2); the parameter `apikey` is only looked at when no other place has a token, for it is sent beside them. */
+void credentials_read_places(struct credentials *credentials, const struct token_place *places,
+                             size_t n, struct fields fields, struct str query);

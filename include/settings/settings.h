@@ -77,6 +77,8 @@ struct route {
     size_t n_limits;
     int64_t cost;
     int64_t connect_ns, first_byte_ns, idle_ns;
+    const struct token_place *token_from; /* beside Authorization */
+    size_t n_token_from;
     bool
         refresh_ceiling; /* grant_type=refresh_token meets settings.refresh_limit instead, answered 503 */
     bool is_supabase; /* forwarded to supabase.url: apikey filled, X-Forwarded-Prefix, ... */
@@ -134,6 +136,10 @@ struct settings {
     int64_t upstream_idle_ns, upstream_queue_ns;
     uint32_t upstream_eject_failures; /* 0: never */
     int64_t upstream_eject_ns;
+    struct {
+        uint32_t max_per_ip, max_per_subject; /* open at once, of the process; 0: any number */
+    } websockets;
+    bool close_streams_at_expiry; /* event streams and WebSockets of a token */
     size_t token_cache_entries;
     size_t token_cache_bytes;
     size_t limit_buckets;

@@ -51,3 +51,68 @@ void credentials_read(struct credentials *c, struct fields fields, struct str qu
     else if (n_in_query > 0)
         c->apikey = in_query;
 }
+
+/* ---- other places ---- */
+
+static size_t find_in_query(struct str query, struct str name, struct str *token) {
+    size_t n = 0;
+    *token = query_value(query, name, &n);
+    return token->n > 0 || n > 1 ? n : 0; /* one that is empty is none */
+}
+
+static size_t find_in_list(struct str list, struct str prefix, struct str *token) {
+    struct str part;
+    size_t n = 0;
+    while (str_split(&list, ',', &part)) {
+        part = str_trim(part);
+        if (!str_starts(part, prefix))
+            continue;
+        *token = str_skip(part, prefix.n);
+        n++;
+    }
+    return n;
+}
+
+static size_t find_in_subprotocols(struct fields fields, struct str prefix, struct str *token) {
+    size_t n = 0;
+    for (size_t i = 0; i < fields.n; i++)
+        if (fields.list[i].id == FIELD_SEC_WEBSOCKET_PROTOCOL)
+            n += find_in_list(fields.list[i].value, prefix, token);
+    return n;
+}
+
+static size_t find_in(const struct token_place *place, struct fields fields, struct str query,
+                      struct str *token) {
+    switch (place->kind) {
+    case TOKEN_IN_QUERY:
+        return find_in_query(query, place->name, token);
+    case TOKEN_IN_SUBPROTOCOL:
+        return find_in_subprotocols(fields, place->name, token);
+    }
+    return 0;
+}
+
+static bool is_apikey(const struct token_place *place) {
+    return place->kind == TOKEN_IN_QUERY && str_eq(place->name, STR("apikey"));
+}
+
+void credentials_read_places(struct credentials *c, const struct token_place *places, size_t n,
+                             struct fields fields, struct str query) {
+    struct str token = STR_NONE, apikey = STR_NONE;
+    size_t n_tokens = fields_count(fields, FIELD_AUTHORIZATION);
+    bool has_authorization = n_tokens > 0;
+    for (size_t i = 0; i < n; i++)
+        if (is_apikey(&places[i]))
+            find_in(&places[i], fields, query, &apikey);
+        else
+            n_tokens += find_in(&places[i], fields, query, &token);
+    c->are_doubled |= n_tokens > 1;
+    if (has_authorization)
+        return;
+    if (n_tokens == 0)
+        token = apikey;
+    if (token.at && (n_tokens > 0 || token.n > 0)) {
+        c->is_malformed = !is_b64token(token);
+        c->bearer = c->is_malformed ? STR_NONE : token;
+    }
+}

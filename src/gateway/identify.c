@@ -9,6 +9,9 @@ void identify_caller(struct exchange *x, enum access access) {
     struct gateway *gateway = x->gateway;
     assert(!x->caller.claims); /* who waits for keys has none yet */
     credentials_read(&x->credentials, exchange_fields(x), x->target.query);
+    if (x->route && x->route->n_token_from > 0)
+        credentials_read_places(&x->credentials, x->route->token_from, x->route->n_token_from,
+                                exchange_fields(x), x->target.query);
     x->caller = access_decide(access, &x->credentials, &x->settings->access, gateway->cache,
                               gateway->keyring, &x->client_ip, exchange_now(x), !x->asked_for_keys,
                               &x->arena);

@@ -101,6 +101,14 @@ static bool read_upstream(struct reader *r, const struct branch *b, void *target
     return false;
 }
 
+static bool read_websockets(struct reader *r, const struct branch *b, void *target) {
+    static const struct entry entries[] = {
+        {"max_per_ip", read_count32, AT(websockets.max_per_ip), "1000"},
+        {"max_per_subject", read_count32, AT(websockets.max_per_subject), "100"},
+    };
+    return READ_SECTION(r, b->line ? b : NULL, entries, target);
+}
+
 static bool read_level(struct reader *r, const struct branch *b, void *target) {
     static const char *const names[] = {"error", "warn", "info", "debug"};
     return read_choice(r, b, names, 4, target);
@@ -249,6 +257,8 @@ static const struct entry sections[] = {
     {"drain",         read_drain,         0,                 ""},
     {"http",          read_http,          0,                 ""},
     {"upstream",      read_upstream,      0,                 ""},
+    {"websockets",    read_websockets,    0,                 ""},
+    {"close_streams_at_expiry", read_bool, AT(close_streams_at_expiry), "false"},
     {"log",           read_log,           0,                 ""},
     {"supabase",      read_supabase,      0,                 ""},
     {"jwks",          read_jwks,          0,                 ""},

@@ -22,7 +22,8 @@ enum kind {
     SIZE,
     SIZE32,
     COUNT,
-    COUNT32
+    COUNT32,
+    YES_OR_NO
 };
 struct row {
     const char *name;
@@ -61,6 +62,10 @@ static const struct row rows[] = {
     {"  eject",                      SECTION,      0},
     {"    failures",                 COUNT32,      AT(upstream_eject_failures)},
     {"    for",                      DURATION,     AT(upstream_eject_ns)},
+    {"websockets",                   SECTION,      0},
+    {"  max_per_ip",                 COUNT32,      AT(websockets.max_per_ip)},
+    {"  max_per_subject",            COUNT32,      AT(websockets.max_per_subject)},
+    {"close_streams_at_expiry",      YES_OR_NO,    AT(close_streams_at_expiry)},
     {"tokens",                       SECTION,      0},
     {"  cache_entries",              COUNT,        AT(token_cache_entries)},
     {"  cache_size",                 SIZE,         AT(token_cache_bytes)},
@@ -104,6 +109,8 @@ static int put_value(struct buffer *out, enum kind kind, const void *at) {
         return buffer_append_u64(out, *(const size_t *)at);
     case COUNT32:
         return buffer_append_u64(out, *(const uint32_t *)at);
+    case YES_OR_NO:
+        return buffer_append(out, *(const bool *)at ? STR("true") : STR("false"));
     }
     return -EINVAL;
 }

@@ -77,6 +77,17 @@ static int put_cell(struct buffer *out, const struct settings *s, size_t i, enum
     return -EINVAL;
 }
 
+static int put_token_from(struct buffer *out, const struct route *route) {
+    for (size_t i = 0; i < route->n_token_from; i++) {
+        const struct token_place *place = &route->token_from[i];
+        TRY(buffer_append(out, i ? STR(",") : STR("  token_from: ")));
+        TRY(buffer_append(out,
+                          place->kind == TOKEN_IN_QUERY ? STR("query:") : STR("subprotocol:")));
+        TRY(put_visible(out, place->name));
+    }
+    return 0;
+}
+
 /* What is not as most routes are. */
 static int put_rest(struct buffer *out, const struct settings *s, const struct route *route) {
     if (route->n_require > 0) {
@@ -95,6 +106,7 @@ static int put_rest(struct buffer *out, const struct settings *s, const struct r
         TRY(buffer_append(out, STR("  max_body: ")));
         TRY(put_size(out, route->max_body_bytes));
     }
+    TRY(put_token_from(out, route));
     return route->cost == 1 ? 0 : buffer_printf(out, "  cost: %lld", (long long)route->cost);
 }
 

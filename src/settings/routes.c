@@ -13,7 +13,7 @@ struct route_section {
     struct str path, upstream, strip;
     int access, apikey, credential;
     bool has_apikey;
-    struct strings methods, limits;
+    struct strings methods, limits, token_from;
     bool has_limits;
     uint64_t max_body;
     int64_t cost;
@@ -72,6 +72,7 @@ static const struct entry entries[] = {
     {"limits",     read_route_limits, offsetof(struct route_section, limits),     NULL},
     {"cost",       read_cost,         offsetof(struct route_section, cost),       "1"},
     {"timeouts",   read_timeouts,     offsetof(struct route_section, timeouts),   ""},
+    {"token_from", read_strings_or_none, offsetof(struct route_section, token_from), NULL},
 };
 /* clang-format on */
 
@@ -163,6 +164,36 @@ static bool set_limits(struct reader *r, const struct branch *b, const struct se
     if (!limits || count_charges(s, route) <= LIMITER_CHARGES_MAX)
         return limits;
     reader_error(r, at, "a caller would meet more than %d limits here", LIMITER_CHARGES_MAX);
+    return false;
+}
+
+/* "query:access_token", "subprotocol:jwt-" */
+static bool read_token_place(struct reader *r, const struct branch *at, struct str text,
+                             struct token_place *place) {
+    static const struct str kinds[] = {{"query:", 6}, {"subprotocol:", 12}};
+    for (size_t i = 0; i < 2; i++)
+        if (str_starts(text, kinds[i]) && is_token(str_skip(text, kinds[i].n))) {
+            *place = (struct token_place){(enum token_place_kind)i, str_skip(text, kinds[i].n)};
+            return true;
+        }
+    reader_error(
+        r, at, "'" STR_FMT "': expected query:NAME or subprotocol:PREFIX, like query:access_token",
+        STR_ARG(str_first(text, 60)));
+    return false;
+}
+
+static bool set_token_from(struct reader *r, const struct branch *b, const struct strings *names,
+                           struct route *route) {
+    const struct branch *at = tree_member(b, "token_from");
+    struct token_place *places = reader_alloc(r, names->n * sizeof(*places));
+    for (size_t i = 0; i < names->n; i++)
+        if (!places || !read_token_place(r, at, names->list[i], &places[i]))
+            return false;
+    route->token_from = places;
+    route->n_token_from = names->n;
+    if (names->n == 0 || route->access != ACCESS_OPEN)
+        return true;
+    reader_error(r, at, "an open route looks at no token");
     return false;
 }
 
@@ -268,7 +299,7 @@ static bool read_route(struct reader *r, const struct branch *b, struct settings
     route->idle_ns = read.timeouts.idle_ns;
     route->service = service_of(route, read.path);
     route->refresh_ceiling = str_eq(route->service, STR("auth"));
-    return check_route(r, b, s, &read, route);
+    return set_token_from(r, b, &read.token_from, route) && check_route(r, b, s, &read, route);
 }
 
 static bool make_table(struct reader *r, const struct branch *list, struct settings *s,
