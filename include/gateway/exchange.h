@@ -36,11 +36,13 @@ struct exchange {
     struct credentials credentials;
     struct caller caller;
     bool waits_for_keys, asked_for_keys;
+    bool asks_for_websocket;
 
     /* limit */
     struct limit_charge charges[LIMITER_CHARGES_MAX];
     size_t n_charges;
     struct limit_outcome outcome;
+    bool counts_for_ip, counts_for_subject; /* among the open WebSockets (sockets.h) */
 
     /* answer */
     enum problem problem; /* of our own answer; PROBLEM_NONE: somebody else's, or a good one */
@@ -54,6 +56,18 @@ struct exchange {
     bool request_body_ended;
     bool replaces_apikey; /* the caller's apikey field gives way to ours */
     uint64_t request_body_bytes;
+
+    /* what lasts: streams.h, tunnel.h */
+    struct stream {
+        /* Ends it in order (again: at once); NULL: the answer is none. */
+        void (*end)(struct exchange *x, unsigned code, const char *reason);
+        bool is_ending;
+        int64_t end_ns; /* it has to be over then, whatever comes; INT64_MAX: it may stay */
+        int64_t moved_ns,
+            idle_ns; /* when bytes last moved, and how long none may; INT64_MAX: for ever */
+        struct timer timer;
+    } stream;
+    struct tunnel *tunnel; /* NULL: none (yet) */
 
     char id[65];          /* x-request-id */
     char traceparent[56]; /* made here when the client sent none that is valid; empty otherwise */

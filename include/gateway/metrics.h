@@ -51,6 +51,11 @@ enum metrics_gauge {
     GAUGE_UPSTREAM_RETRIES,
     GAUGE_UPSTREAM_EJECTIONS,
     GAUGE_UPSTREAM_OVERLOADS,
+    GAUGE_WEBSOCKETS,
+    GAUGE_WEBSOCKET_BYTES_IN,
+    GAUGE_WEBSOCKET_BYTES_OUT,
+    GAUGE_WEBSOCKETS_OVER_IP,
+    GAUGE_WEBSOCKETS_OVER_SUBJECT,
     GAUGE_COUNT,
 };
 void metrics_set(struct metrics *metrics, size_t worker, enum metrics_gauge gauge, int64_t value);

@@ -16,7 +16,8 @@ struct gateway_parts {
     struct tls_client *tls;
     struct key_source *keys;
     struct memory_limits *limits;
-    struct slots *connections, *requests; /* open now, by address, over all workers */
+    struct slots *connections, *requests;             /* open now, by address, over all workers */
+    struct slots *sockets_by_ip, *sockets_by_subject; /* open WebSockets, over all workers */
     struct metrics *metrics;
     size_t worker; /* the metrics' row */
     size_t n_workers;

@@ -17,7 +17,6 @@
     X(HEADERS_TOO_LARGE,      "headers_too_large",      "headers_too_large",          431, "http_request_error",      "The request head is too large") \
     X(NOT_IMPLEMENTED,        "not_implemented",        "not_implemented",            501, "http_request_error",      "Only the chunked transfer coding is known") \
     X(VERSION_NOT_SUPPORTED,  "version_not_supported",  "http_version_not_supported", 505, "http_request_error",      "Only HTTP/1.0 and HTTP/1.1 are spoken") \
-    X(UPGRADE_NOT_SUPPORTED,  "upgrade_not_supported",  "not_implemented",            501, "http_upgrade_failed",     "Upgrades are not carried") \
     X(LOOP_DETECTED,          "loop_detected",          "loop_detected",              508, "proxy_loop_detected",     "The request has passed this gateway before") \
     X(NO_ROUTE,               "no_route",               "no_route",                   404, "destination_not_found",   "No route for this path") \
     X(METHOD_NOT_ALLOWED,     "method_not_allowed",     "method_not_allowed",         405, "http_request_denied",     "The method is not allowed here") \
@@ -30,6 +29,7 @@
     X(RATE_LIMITED,           "rate_limited",           "rate_limited",               429, "http_request_denied",     "Too many requests") \
     X(TOO_MANY_AT_ONCE,       "too_many_at_once",       "too_many_streams",           429, "http_request_denied",     "Too many requests at once from this address") \
     X(QUOTA_EXCEEDED,         "quota_exceeded",         "quota_exceeded",             429, "http_request_denied",     "The quota is used up") \
+    X(TOO_MANY_STREAMS,       "too_many_streams",       "too_many_streams",           429, "http_request_denied",     "Too many open WebSockets") \
     X(REFRESH_CEILING,        "refresh_ceiling",        "over_request_rate_limit",    503, "http_request_denied",     "Too many token refreshes from this address") \
     X(KEYS_UNAVAILABLE,       "keys_unavailable",       "keys_unavailable",           503, "proxy_internal_response", "The verification keys cannot be had right now") \
     X(OVERLOADED,             "overloaded",             "overloaded",                 503, "proxy_internal_response", "The gateway is overloaded") \

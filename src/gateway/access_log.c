@@ -31,7 +31,9 @@ static struct str shadow_policy(const struct exchange *x) {
 }
 
 void access_log_write(const struct exchange *x) {
-    struct str method = x->has_head ? client_head(x->client)->method : STR_NONE;
+    struct str method = x->has_head ? client_head(x->client)->method
+                        : x->tunnel ? STR("GET")
+                                    : STR_NONE;
     char ip[IP_TEXT_MAX];
     size_t ip_bytes = ip_text(&x->client_ip, ip);
     bool reached = x->upstream_head_ns != 0;

@@ -10,6 +10,7 @@
 
 #define KEYS_RETRY_S     5
 #define OVERLOAD_RETRY_S 1
+#define STREAMS_RETRY_S  10
 
 #define EXPOSED_NAMES \
     "Content-Range, Content-Location, Location, Preference-Applied, Proxy-Status, RateLimit, " \
@@ -235,7 +236,7 @@ static const char *hint_of(enum problem problem) {
         [PROBLEM_TOO_MANY_AT_ONCE] =
             "Wait for the answers of requests that are under way before sending more.",
         [PROBLEM_KEYS_UNAVAILABLE] = "Try again; the gateway is fetching the issuer's keys.",
-        [PROBLEM_UPGRADE_NOT_SUPPORTED] = "Send the request without the Upgrade header.",
+        [PROBLEM_TOO_MANY_STREAMS] = "Close a WebSocket before you open another.",
     };
     return hints[problem];
 }
@@ -288,6 +289,8 @@ static int64_t retry_after_s(const struct exchange *x) {
         return limit_retry_after_s(&x->outcome.states[x->outcome.binding]);
     if (x->problem == PROBLEM_KEYS_UNAVAILABLE)
         return KEYS_RETRY_S;
+    if (x->problem == PROBLEM_TOO_MANY_STREAMS)
+        return STREAMS_RETRY_S;
     bool is_passing =
         x->problem == PROBLEM_TOO_MANY_AT_ONCE || problem_row(x->problem)->status == 503;
     return is_passing ? OVERLOAD_RETRY_S : 0;
@@ -350,12 +353,11 @@ static int add_problem_fields(const struct exchange *x, struct buffer *fields, s
     return answer_add_fields(x, fields, (struct fields){0});
 }
 
-/* Whoever sends what can be read in two ways gets no second request on this connection; nor does who may go on in
- * another protocol, or with a body that nobody wants. */
+/* Whoever sends what can be read in two ways gets no second request on this connection; nor does who may go on with a body that
+ * nobody wants. */
 static bool closes(enum problem problem) {
     return problem == PROBLEM_BAD_REQUEST || problem == PROBLEM_AMBIGUOUS_PATH ||
-           problem == PROBLEM_REQUEST_TIMEOUT || problem == PROBLEM_PAYLOAD_TOO_LARGE ||
-           problem == PROBLEM_UPGRADE_NOT_SUPPORTED;
+           problem == PROBLEM_REQUEST_TIMEOUT || problem == PROBLEM_PAYLOAD_TOO_LARGE;
 }
 
 void answer_problem(struct exchange *x) {

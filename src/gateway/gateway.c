@@ -7,6 +7,7 @@
 #include "gateway/lifetime.h"
 #include "gateway/pipeline.h"
 #include "gateway/relay.h"
+#include "gateway/streams.h"
 #include "gateway_internal.h"
 #include <assert.h>
 #include <errno.h>
@@ -129,6 +130,11 @@ static void copy_gauges(struct timer *timer) {
     metrics_set(metrics, worker, GAUGE_UPSTREAM_CONNECTS, (int64_t)pool.n_connects);
     metrics_set(metrics, worker, GAUGE_UPSTREAM_REUSES, (int64_t)pool.n_reuses);
     metrics_set(metrics, worker, GAUGE_UPSTREAM_RETRIES, (int64_t)pool.n_retries);
+    metrics_set(metrics, worker, GAUGE_WEBSOCKETS, (int64_t)gateway->n_tunnels);
+    metrics_set(metrics, worker, GAUGE_WEBSOCKET_BYTES_IN, (int64_t)gateway->tunnel_bytes_in);
+    metrics_set(metrics, worker, GAUGE_WEBSOCKET_BYTES_OUT, (int64_t)gateway->tunnel_bytes_out);
+    metrics_set(metrics, worker, GAUGE_WEBSOCKETS_OVER_IP, (int64_t)gateway->n_over_ip);
+    metrics_set(metrics, worker, GAUGE_WEBSOCKETS_OVER_SUBJECT, (int64_t)gateway->n_over_subject);
     metrics_set(metrics, worker, GAUGE_CACHED_TOKENS, (int64_t)cache.n_entries);
     metrics_set(metrics, worker, GAUGE_CACHED_TOKEN_BYTES, (int64_t)cache.total_bytes);
     loop_timer_set(gateway->parts.loop, timer,
@@ -228,6 +234,7 @@ void gateway_free(struct gateway *gateway) {
     if (!gateway)
         return;
     loop_timer_clear(gateway->parts.loop, &gateway->gauge_timer);
+    streams_stop(gateway);
     abandon_all(gateway);
     front_free(gateway->front);
     if (gateway->pool)
@@ -334,6 +341,7 @@ void gateway_drain(struct gateway *gateway) {
 void gateway_stop_listening(struct gateway *gateway) {
     if (gateway->front)
         front_stop_listening(gateway->front);
+    streams_drain(gateway, gateway->parts.settings->drain_timeout_ns);
 }
 
 size_t gateway_count_requests(const struct gateway *gateway) {

@@ -25,6 +25,11 @@ struct gateway {
     size_t n_spare;
     size_t n_admitted; /* requests under way that admission has counted */
     struct timer gauge_timer;
+    struct timer drain_timer; /* streams.c */
+    int64_t drain_end_ns;
+    size_t n_tunnels;
+    uint64_t tunnel_bytes_in, tunnel_bytes_out;
+    uint64_t n_over_ip, n_over_subject;  /* sockets.c */
     struct buffer scratch, scratch_body; /* heads and bodies of our own while they are written */
     unsigned char random[512];           /* from the kernel, used up from the front */
     size_t random_used;

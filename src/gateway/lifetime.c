@@ -5,6 +5,7 @@
 #include "gateway/access_log.h"
 #include "gateway/admission.h"
 #include "gateway/client_address.h"
+#include "gateway/sockets.h"
 #include "gateway_internal.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -120,10 +121,11 @@ static void count(const struct exchange *x) {
             .route = x->route_index,
             .status = x->status,
             .problem = x->problem,
-            .duration_ns = exchange_now(x)->mono_ns - x->started_ns,
+            .duration_ns =
+                (x->tunnel ? x->upstream_head_ns : exchange_now(x)->mono_ns) - x->started_ns,
             .upstream_ns = x->upstream_head_ns ? x->upstream_head_ns - x->upstream_started_ns : -1,
-            .bytes_in = client_bytes_received(x->client),
-            .bytes_out = client_bytes_sent(x->client),
+            .bytes_in = x->tunnel ? 0 : client_bytes_received(x->client),
+            .bytes_out = x->tunnel ? 0 : client_bytes_sent(x->client),
         });
 }
 
@@ -134,6 +136,10 @@ void exchange_finish(struct exchange *x) {
     if (x->call)
         upstream_finish(x->call);
     admission_leave(x);
+    sockets_give(x);
+    loop_timer_clear(x->parts->loop, &x->stream.timer);
+    x->gateway->n_tunnels -= x->tunnel != NULL;
+    free(x->tunnel);
     claims_unref(x->caller.claims);
     client_set_owner(x->client, NULL);
     x->next->previous = x->previous;

@@ -293,6 +293,11 @@ static int put_gauges(const struct metrics *m, struct buffer *out) {
         [GAUGE_UPSTREAM_RETRIES]   = {"jotgate_upstream_retries_total", "counter", "Requests sent again after a stale connection."},
         [GAUGE_UPSTREAM_EJECTIONS] = {"jotgate_upstream_ejections_total", "counter", "Ejections of upstream addresses, summed over the workers."},
         [GAUGE_UPSTREAM_OVERLOADS] = {"jotgate_upstream_overloads_total", "counter", "Requests that got no place at an upstream."},
+        [GAUGE_WEBSOCKETS]         = {"jotgate_websockets_open", "gauge", "Open WebSockets."},
+        [GAUGE_WEBSOCKET_BYTES_IN]  = {"jotgate_websocket_received_bytes_total", "counter", "Bytes from clients over WebSockets."},
+        [GAUGE_WEBSOCKET_BYTES_OUT] = {"jotgate_websocket_sent_bytes_total", "counter", "Bytes to clients over WebSockets."},
+        [GAUGE_WEBSOCKETS_OVER_IP]  = {"jotgate_websockets_over_ip_limit_total", "counter", "WebSockets above max_per_ip, refused unless limits are in shadow."},
+        [GAUGE_WEBSOCKETS_OVER_SUBJECT] = {"jotgate_websockets_over_subject_limit_total", "counter", "WebSockets above max_per_subject, refused unless limits are in shadow."},
     };
     /* clang-format on */
     for (size_t g = 0; g < GAUGE_COUNT; g++) {

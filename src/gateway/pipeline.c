@@ -16,7 +16,9 @@
 #include "gateway/own_paths.h"
 #include "gateway/relay.h"
 #include "gateway/request_head.h"
+#include "gateway/sockets.h"
 #include "gateway_internal.h"
+#include "http/websocket.h"
 #include <assert.h>
 
 enum outcome {
@@ -82,10 +84,16 @@ static bool is_preflight(const struct exchange *x) {
 /* What no route takes, or this one does not. */
 static enum outcome check_form(struct exchange *x) {
     const struct head *head = client_head(x->client);
-    struct fields fields = exchange_fields(x);
-    if (fields_list_has(fields, FIELD_CONNECTION, STR("upgrade")) &&
-        fields_find(fields, FIELD_UPGRADE))
-        return refuse(x, PROBLEM_UPGRADE_NOT_SUPPORTED, "the request asks for an upgrade");
+    const char *why;
+    switch (websocket_request(head, &why)) {
+    case WEBSOCKET_NOT_ASKED:
+        break;
+    case WEBSOCKET_MALFORMED:
+        return refuse(x, PROBLEM_BAD_REQUEST, why);
+    case WEBSOCKET_ASKED:
+        x->asks_for_websocket = true;
+        client_close_after(x->client); /* after a refusal, what it sent ahead is no request */
+    }
     if (head->framing == FRAMING_LENGTH && head->body_bytes > x->route->max_body_bytes)
         return refuse(x, PROBLEM_PAYLOAD_TOO_LARGE, "Content-Length is above the route's max_body");
     return NEXT;
@@ -170,7 +178,11 @@ static enum outcome limit(struct exchange *x) {
         own_paths_answer(x);
         return ANSWER;
     }
-    return charges_take(x) ? NEXT : refuse(x, charges_problem(x), "a limit is used up");
+    if (!charges_take(x))
+        return refuse(x, charges_problem(x), "a limit is used up");
+    if (x->asks_for_websocket && !sockets_take(x))
+        return refuse(x, PROBLEM_TOO_MANY_STREAMS, "too many WebSockets are open");
+    return NEXT;
 }
 
 static enum outcome forward(struct exchange *x) {

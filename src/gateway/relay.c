@@ -11,6 +11,8 @@
 #include "gateway/lifetime.h"
 #include "gateway/location.h"
 #include "gateway/request_head.h"
+#include "gateway/streams.h"
+#include "gateway/tunnel.h"
 #include "gateway_internal.h"
 #include <assert.h>
 
@@ -28,6 +30,7 @@ bool relay_start(struct exchange *x) {
         .is_idempotent = is_idempotent(x->method),
         .is_head_request = x->method == METHOD_HEAD,
         .expects_continue = head->expects_continue,
+        .asks_for_websocket = x->asks_for_websocket,
         .connect_ns = route->connect_ns,
         .first_byte_ns = route->first_byte_ns,
         .idle_ns = route->idle_ns,
@@ -70,6 +73,10 @@ static bool push_upstream(struct exchange *x, struct str data) {
 }
 
 void relay_request_body(struct exchange *x) {
+    if (x->tunnel) {
+        tunnel_pump(x);
+        return;
+    }
     while (x->call && !x->request_body_ended) {
         struct str data;
         switch (client_read_body(x->client, &data)) {
@@ -122,6 +129,14 @@ static int write_answer_fields(const struct exchange *x, const struct head *head
     return answer_add_fields(x, out, head->fields);
 }
 
+/* One that can be ended early without a lie: its length was not told. */
+static bool is_event_stream(const struct exchange *x, const struct head *head) {
+    const struct field *type = fields_find(head->fields, FIELD_CONTENT_TYPE);
+    enum framing framing = upstream_framing(x->call);
+    return type && str_starts_nocase(type->value, STR("text/event-stream")) &&
+           (framing == FRAMING_CHUNKED || framing == FRAMING_UNTIL_CLOSE);
+}
+
 void relay_answer_head(struct exchange *x) {
     const struct head *head = upstream_head(x->call);
     struct buffer *fields = &x->gateway->scratch;
@@ -134,14 +149,24 @@ void relay_answer_head(struct exchange *x) {
     }
     x->status = head->status;
 
-    if (write_answer_fields(x, head, fields) < 0 ||
-        client_start_answer(x->client, head->status, head->reason, buffer_bytes(fields),
+    if (write_answer_fields(x, head, fields) < 0) {
+        exchange_cut(x, "out of memory");
+        return;
+    }
+    if (upstream_is_websocket(x->call)) {
+        x->is_answered = true;
+        tunnel_start(x, buffer_bytes(fields));
+        return;
+    }
+    if (client_start_answer(x->client, head->status, head->reason, buffer_bytes(fields),
                             upstream_framing(x->call), upstream_body_bytes(x->call)) < 0) {
         x->is_answered = true;
         fail(x, PROBLEM_INTERNAL, "out of memory");
         return;
     }
     x->is_answered = true;
+    if (is_event_stream(x, head))
+        stream_begin(x, relay_end_events, INT64_MAX); /* the upstream's reader knows idle */
     relay_answer_body(x);
 }
 
@@ -152,6 +177,10 @@ static void end_answer(struct exchange *x) {
 }
 
 void relay_answer_body(struct exchange *x) {
+    if (x->tunnel) {
+        tunnel_pump(x);
+        return;
+    }
     while (x->call && x->is_answered) {
         struct str data;
         switch (upstream_read_body(x->call, &data)) {
@@ -173,6 +202,15 @@ void relay_answer_body(struct exchange *x) {
             return;
         }
     }
+}
+
+void relay_end_events(struct exchange *x, unsigned code, const char *reason) {
+    (void)code; /* has no place in a body */
+    x->stream.is_ending = true;
+    if (!x->call)
+        return; /* it has ended already, and is on its way */
+    x->reason = reason;
+    end_answer(x);
 }
 
 void relay_failed(struct exchange *x, enum upstream_failure failure, const char *reason) {

@@ -229,6 +229,8 @@ static int put_head(struct buffer *out, struct exchange *x) {
     TRY(put_field(out, STR("x-request-id"), str_of(x->id)));
     if (x->traceparent[0])
         TRY(put_field(out, STR("traceparent"), str_of(x->traceparent)));
+    if (x->asks_for_websocket)
+        TRY(buffer_append(out, STR("connection: upgrade\r\nupgrade: websocket\r\n")));
     TRY(put_framing(out, head));
     return buffer_append(out, STR("\r\n"));
 }

@@ -31,7 +31,7 @@ struct server {
     struct key_origin *origins;
     struct key_source *keys;
     struct memory_limits *limits;
-    struct slots *connections, *requests;
+    struct slots *connections, *requests, *sockets_by_ip, *sockets_by_subject;
     struct metrics *metrics;
     struct admin admin;
     struct service *service;
@@ -161,6 +161,8 @@ static int start_workers(struct server *server, char why[256]) {
         .limits = server->limits,
         .connections = server->connections,
         .requests = server->requests,
+        .sockets_by_ip = server->sockets_by_ip,
+        .sockets_by_subject = server->sockets_by_subject,
         .metrics = server->metrics,
         .n_workers = server->n_wanted,
         .n_connections = count_connections(server),
@@ -220,8 +222,10 @@ static int start_all(struct server *server, char why[256]) {
     server->metrics = metrics_new(server->settings, server->n_wanted);
     server->connections = slots_new();
     server->requests = slots_new();
+    server->sockets_by_ip = slots_new();
+    server->sockets_by_subject = slots_new();
     if (!server->resolver || !server->limits || !server->metrics || !server->connections ||
-        !server->requests)
+        !server->requests || !server->sockets_by_ip || !server->sockets_by_subject)
         return -ENOMEM;
     TRY(start_keys(server));
     TRY(start_workers(server, why));
@@ -330,6 +334,8 @@ void server_free(struct server *server) {
     slots_free(server->connections);
     slots_free(server->requests);
     memory_limits_free(server->limits);
+    slots_free(server->sockets_by_ip);
+    slots_free(server->sockets_by_subject);
     resolver_free(server->resolver);
     settings_unref(server->settings);
     free(server);

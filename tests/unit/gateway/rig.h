@@ -32,7 +32,7 @@ struct stage {
     struct settings *settings;
     struct resolver *resolver;
     struct memory_limits *limits;
-    struct slots *connections, *requests;
+    struct slots *connections, *requests, *sockets_by_ip, *sockets_by_subject;
     struct metrics *metrics;
     struct key_origin origin;
     struct key_source *keys;
@@ -99,6 +99,8 @@ static inline struct gateway_parts stage_parts(struct stage *s) {
         .limits = s->limits,
         .connections = s->connections,
         .requests = s->requests,
+        .sockets_by_ip = s->sockets_by_ip,
+        .sockets_by_subject = s->sockets_by_subject,
         .metrics = s->metrics,
         .n_workers = 1,
         .n_connections = s->settings->http.max_connections,
@@ -119,6 +121,8 @@ static inline void stage_prepare(struct stage *s, const char *yaml) {
     s->limits = memory_limits_new(&MEMORY_LIMITS_DEFAULT);
     s->connections = slots_new();
     s->requests = slots_new();
+    s->sockets_by_ip = slots_new();
+    s->sockets_by_subject = slots_new();
     s->metrics = metrics_new(s->settings, 1);
     s->origin = (struct key_origin){
         .name = s->settings->tokens.issuers[0].name,
@@ -172,6 +176,8 @@ static inline void stage_close(struct stage *s) {
     memory_limits_free(s->limits);
     slots_free(s->connections);
     slots_free(s->requests);
+    slots_free(s->sockets_by_ip);
+    slots_free(s->sockets_by_subject);
     rig_settle(s->loop);
     resolver_free(s->resolver);
     settings_unref(s->settings);

@@ -70,12 +70,24 @@ START_TEST(a_request_that_passed_here_before_is_508) {
 }
 END_TEST
 
-START_TEST(an_upgrade_is_501) {
+START_TEST(a_handshake_without_a_key_is_400) {
     stage_open(&s, "");
     ck_assert_int_eq(refuse(&s, GET(&s, "/realtime/v1/websocket",
                                     "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n")),
-                     501);
-    ASSERT_SAYS(&s, "code", "not_implemented");
+                     400);
+    ASSERT_SAYS(&s, "code", "bad_request");
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(an_upgrade_to_another_protocol_is_ignored) {
+    stage_open(&s, "");
+    ck_assert_int_eq(pass(&s, GET(&s, "/rest/v1/x",
+                                  "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+                                  "HTTP2-Settings: AAMAAABk\r\n")),
+                     200);
+    ck_assert_ptr_null(SEEN(&s, "upgrade"));
+    ck_assert_ptr_null(SEEN(&s, "http2-settings"));
     stage_close(&s);
 }
 END_TEST
@@ -360,7 +372,8 @@ SUITE_MAIN("gateway/pipeline", a_path_without_a_route_is_404_and_says_so,
            a_denied_route_answers_as_if_it_were_not_there,
            a_path_that_can_be_read_in_two_ways_is_400, a_target_that_is_none_is_400,
            a_method_that_no_route_takes_is_405_with_allow, a_request_that_passed_here_before_is_508,
-           an_upgrade_is_501, an_upgrade_field_that_connection_does_not_name_is_nobodys,
+           a_handshake_without_a_key_is_400, an_upgrade_to_another_protocol_is_ignored,
+           an_upgrade_field_that_connection_does_not_name_is_nobodys,
            a_length_above_the_routes_is_413_before_any_byte_of_it,
            a_preflight_is_answered_here_and_counts_nothing,
            options_without_an_origin_is_a_request_like_any_other,
