@@ -133,7 +133,7 @@ void site_drop_idle(struct site *site, const struct endpoint *endpoint) {
 void line_keep(struct line *line, int64_t keep_ns) {
     struct site *site = line->site;
     struct lines *lines = site->lines;
-    assert(line->channel.connection.state == CONNECTION_OPEN);
+    assert(site->n_held > 0 && line->channel.connection.state == CONNECTION_OPEN);
     assert(buffer_length(&line->channel.in) == 0 && buffer_length(&line->channel.out) == 0);
     if (lines->n_idle_max == 0 || keep_ns <= 0 ||
         health_is_ejected(&site->health, &line->endpoint, loop_now(lines->loop)->mono_ns)) {

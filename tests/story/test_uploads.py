@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Uploads: resumable ones stay with the gateway, expectations are the upstream's to meet, and whoever is refused early is told why."""
+import os
+import shutil
 import socket
+import subprocess
+import tempfile
 import threading
 import time
 
 from harness import Story
-from wire import DEADLINE_S, Answer, Wire, answer_bytes, request_bytes, streaming
+from wire import DEADLINE_S, Answer, Wire, answer_bytes, free_port, request_bytes, streaming
 
 SETTINGS = {
     "routes": [
@@ -291,3 +295,63 @@ class Ranges(Story):
         answer = self.get("/rest/v1/todos", [("Range", "0-24"), ("Range-Unit", "items"), ("Prefer", "count=exact")])
         self.assertEqual((answer.status, answer.get("content-range")), (206, "0-24/3573458"))
         self.assertEqual(self.project.requests[0].get("range"), "0-24")
+
+
+NGINX = """
+daemon off; master_process off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
+events {{ worker_connections 64; }}
+http {{
+  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  server {{
+    listen 127.0.0.1:{port}; client_max_body_size 1k; root {folder}/files;
+    location /echo {{ proxy_pass {project}; }}
+  }}
+}}
+"""
+
+
+class Nginx(Story):
+    """A real server's way with expectations and ranges."""
+
+    shared = False
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="story-")
+        self.addCleanup(folder.cleanup)
+        os.chmod(folder.name, 0o755)
+        os.mkdir(os.path.join(folder.name, "files"))
+        self.port = free_port()
+        with open(os.path.join(folder.name, "files", "digits"), "w", encoding="ascii") as file:
+            file.write("0123456789")
+        self.start({"routes": [{"path": "/", "access": "open", "upstream": f"http://127.0.0.1:{self.port}", "limits": []}]})
+        config = os.path.join(folder.name, "nginx.conf")
+        with open(config, "w", encoding="ascii") as file:
+            file.write(NGINX.format(folder=folder.name, port=self.port, project=self.project.url))
+        program = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
+        nginx = subprocess.Popen([program, "-p", folder.name, "-e", f"{folder.name}/error.log", "-c", config], stderr=subprocess.DEVNULL)
+        self.addCleanup(nginx.wait, DEADLINE_S)
+        self.addCleanup(nginx.kill)
+        self.gateway.wait_until(lambda: self.get("/digits").status == 200, "nginx")
+
+    def expecting(self, n):
+        wire = self.wire()
+        wire.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % n)
+        return wire
+
+    def test_it_asks_for_the_body_that_it_takes_and_for_no_other(self):
+        wire = self.expecting(3)
+        self.assertEqual(wire.head(), CONTINUE)
+        wire.send(b"abc")
+        self.assertEqual(wire.answer("POST").json()["body_bytes"], 3)
+        answer = self.expecting(1025).answer("POST")
+        self.assertEqual((answer.status, list(answer.interim), answer.get("proxy-status")), (413, [], None))
+
+    def test_ranges_and_conditions_are_its_own(self):
+        answer = self.get("/digits", [("Range", "bytes=2-4")])
+        self.assertEqual((answer.status, answer.body, answer.get("content-range")), (206, b"234", "bytes 2-4/10"))
+        tag = answer.get("etag")
+        self.assertEqual(self.get("/digits", [("If-None-Match", tag)]).status, 304)
+        self.assertEqual(self.get("/digits", [("If-Match", '"other"')]).status, 412)
+        self.assertEqual(self.get("/digits", [("Range", "bytes=50-")]).status, 416)
+        self.assertEqual(self.get("/digits", [("Range", "bytes=2-4"), ("If-Range", '"other"')]).body, b"0123456789")

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+from unittest import mock
 
+import harness
 from harness import Story
 from wire import DEADLINE_S, Truncated, Wire, answer_bytes, free_port, request_bytes
 
@@ -339,3 +341,66 @@ class Kill(Story):
         with open(self.notes, encoding="ascii") as file:
             posts = file.read().split()
         self.assertEqual(len(posts), len(set(posts)), "a POST was sent twice")
+
+
+class Addresses(Story):
+    """A name with two addresses, which a hosts file of the gateway's own gives it. Needs the right to mount."""
+
+    shared = False
+
+    def own_hosts(self):
+        """A program that is the gateway with another /etc/hosts; skips where that may not be."""
+        folder = tempfile.TemporaryDirectory(prefix="story-")
+        self.addCleanup(folder.cleanup)
+        hosts, program = os.path.join(folder.name, "hosts"), os.path.join(folder.name, "jotgate")
+        with open(hosts, "w", encoding="ascii") as file:
+            file.write("127.0.0.1 localhost\n127.0.0.2 several.test\n127.0.0.3 several.test\n")
+        mount = f"mount --bind {hosts} /etc/hosts"
+        with open(program, "w", encoding="ascii") as file:
+            file.write(f"#!/bin/sh\nexec unshare -m /bin/sh -c '{mount} && exec {harness.PROGRAM} \"$@\"' sh \"$@\"\n")
+        os.chmod(program, 0o755)
+        tried = subprocess.run(["unshare", "-m", "/bin/sh", "-c", f"{mount} && getent hosts several.test"], capture_output=True, check=False)
+        if tried.returncode != 0:
+            self.skipTest("may not mount a hosts file")
+        return program
+
+    def serve(self, host):
+        listener = socket.create_server((host, self.port), backlog=64)
+        self.addCleanup(listener.close)
+
+        def run():
+            while True:
+                try:
+                    wire = Wire(listener.accept()[0])
+                except OSError:
+                    return
+                with wire:
+                    self.seen.append(host)
+                    if wire.head() and host not in self.broken:
+                        wire.send(answer_bytes(200, host.encode(), [("Connection", "close")]))
+
+        threading.Thread(target=run, daemon=True).start()
+
+    def test_an_address_that_fails_is_left_alone_for_a_while_and_comes_back(self):
+        with mock.patch.object(harness, "PROGRAM", self.own_hosts()):
+            self.port, self.seen, self.broken = free_port(), [], set()
+            for host in ("127.0.0.2", "127.0.0.3"):
+                self.serve(host)
+            upstream = f"http://several.test:{self.port}"
+            self.start({"routes": [ROUTE | {"upstream": upstream}], "workers": 1, "upstream": {"eject": {"failures": 3, "for": "2s"}}})
+        first = self.get("/open").body.decode()
+        other = {"127.0.0.2": "127.0.0.3", "127.0.0.3": "127.0.0.2"}[first]
+        self.broken.add(first)
+        for _ in range(3):
+            self.assert_problem(self.ask("POST", "/open", body=b"x"), 502, "upstream_broken")
+        self.seen.clear()
+        self.assertEqual([self.get("/open").body.decode() for _ in range(3)], [other] * 3)
+        self.assertEqual(self.seen, [other] * 3)
+        line = self.gateway.wait_for_log(lambda line: line["event"] == "upstream address ejected", "the ejection")
+        self.assertEqual((line["level"], line["host"], line["address"]), ("warn", "several.test", f"{first}:{self.port}"))
+        self.gateway.wait_until(lambda: self.gateway.metrics()["jotgate_upstream_ejections_total"] == 1, "the ejection to be counted")
+
+        self.broken.clear()
+        self.gateway.wait_until(lambda: self.get("/open").body.decode() == first, "the address to come back")
+        line = self.gateway.wait_for_log(lambda line: line["event"] == "upstream address answers again", "the return")
+        self.assertEqual(line["ejections"], 1)
