@@ -333,6 +333,35 @@ class Soak:
             self.leave(wire, rng)
         self.count("connection without a request, left")
 
+    def does_socket(self, rng):
+        with self.wire() as wire:
+            wire.send(request_bytes("GET", "/realtime/v1/websocket", HANDSHAKE | self.good(rng)))
+            answer = self.expect(wire, 101, "socket")
+            assert answer.get("sec-websocket-accept") == ACCEPT, answer
+            for _ in range(rng.randrange(12)):
+                payload = pattern(rng.choice([0, 5, 125, 126, 4 * KIB, 65535, 65536, 200 * KIB]))
+                wire.send(frame(payload, mask=True))
+                assert take_frame(wire) == payload, "another message"
+                self.count("socket message, echoed")
+            if rng.random() < 0.3:
+                wire.finish()
+                assert wire.closed() == b"", "what nobody sent"
+                self.count("socket, half closed")
+            else:
+                if rng.random() < 0.3:  # with much under way
+                    wire.send(frame(pattern(300 * KIB), mask=True)[: rng.randrange(300 * KIB)])
+                self.leave(wire, rng)
+                self.count("socket, left")
+
+    def does_unwelcome_socket(self, rng):
+        with self.wire() as wire:
+            wire.send(request_bytes("GET", "/realtime/v1/unwelcome", HANDSHAKE | self.good(rng)))
+            assert self.expect(wire, 401, "socket that the project refuses").json() == {"message": "not you"}
+            kind = rng.choice(["expired", "forged"])
+        with self.wire() as wire:
+            wire.send(request_bytes("GET", "/realtime/v1/websocket", HANDSHAKE | {"Authorization": f"Bearer {rng.choice(self.tokens[kind])}"}))
+            self.expect(wire, 401, "socket with a bad token")
+
     # ---- the run -----------------------------------------------------------------------------------------------------
 
     def client(self, seed):

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A real browser (Debian's chromium) and supabase-js in its page, which is of another origin than the gateway: preflights,
-// answers and refusals that the page's code may read, an event stream.
+// answers and refusals that the page's code may read, an event stream, a WebSocket.
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
@@ -58,6 +58,7 @@ describe('in a browser', { skip: existsSync(CHROMIUM) ? false : 'no chromium' },
     ['a limit is a 429 that the page may read, with the time to wait', 'limited', { status: 429, code: 'rate_limited', retry: true }],
     ['a function answers', 'function_call', { error: null, message: 'Hello browser!' }],
     ['events come', 'event_stream', { first: 'data: 0\n\n' }],
+    ['Realtime is subscribed to', 'realtime', { status: 'SUBSCRIBED', error: null }],
   ]) {
     it(what, () => assert.deepEqual(outcome[step], expected))
   }

@@ -2,7 +2,8 @@
 // Supabase's own clients through the gateway, before a project that does what a real one does (standin.mjs): sessions, rows,
 // functions and their event streams, files, resumable uploads, Realtime, and a function's own WebSocket.
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { after, before, describe, it } from 'node:test'
 import { createClient } from '@supabase/supabase-js'
 import * as tus from 'tus-js-client'
@@ -183,5 +184,82 @@ describe('files', () => {
   it('without a token there is no upload, and the client sees why', async () => {
     const error = await resumable(Buffer.alloc(10), 'x').then(() => null, (e) => e)
     assert.equal(error.originalResponse.getStatus(), 403)
+  })
+})
+
+describe('Realtime', () => {
+  const subscribed = (channel) =>
+    soon(new Promise((resolve, reject) => channel.subscribe((status, error) => (status === 'SUBSCRIBED' ? resolve(channel) : error && reject(error)))), 'SUBSCRIBED')
+
+  it('broadcasts reach the others in the channel: objects and bytes', async (t) => {
+    const [ada, eve] = [await signedUp(), await signedUp()]
+    t.after(() => Promise.all([ada.supabase.removeAllChannels(), eve.supabase.removeAllChannels()]))
+    const got = []
+    let arrived
+    const hears = ada.supabase.channel('room').on('broadcast', { event: '*' }, ({ event, payload }) => (got.push([event, payload]), arrived?.()))
+    const next = () => soon(new Promise((resolve) => (arrived = resolve)), 'a broadcast')
+    await subscribed(hears)
+    const speaks = await subscribed(eve.supabase.channel('room'))
+
+    const first = next()
+    assert.equal(await speaks.send({ type: 'broadcast', event: 'words', payload: { text: 'grüß dich', n: 1 } }), 'ok')
+    await first
+    const bytes = randomBytes(70_000)
+    const second = next()
+    await speaks.send({ type: 'broadcast', event: 'bytes', payload: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) })
+    await second
+    assert.deepEqual(got[0], ['words', { text: 'grüß dich', n: 1 }])
+    assert.equal(got[1][0], 'bytes')
+    assert.ok(Buffer.from(got[1][1]).equals(bytes))
+    assert.ok(project.frames.text > 0 && project.frames.binary >= 2, 'both kinds of frames were to be seen')
+  })
+
+  it('an upgrade that the project refuses is refused in its words', async () => {
+    const socket = new WebSocket(`${url.replace('http', 'ws')}/realtime/v1/websocket?apikey=sb_publishable_of_another_project_00000000&vsn=2.0.0`)
+    socket.on('error', () => {})
+    const [, answer] = await soon(once(socket, 'unexpected-response'), 'the refusal')
+    assert.equal(answer.statusCode, 401)
+    let body = ''
+    for await (const piece of answer) body += piece
+    assert.deepEqual(JSON.parse(body), { message: 'Invalid authentication credentials' })
+  })
+})
+
+describe('a function’s own WebSocket', () => {
+  async function opened(path, token, protocols = []) {
+    const socket = new WebSocket(`${url.replace('http', 'ws')}${path}`, protocols, { headers: token ? { authorization: `Bearer ${token}` } : {} })
+    await soon(once(socket, 'open'), 'the socket to open')
+    return socket
+  }
+  const answerTo = async (socket, message) => {
+    socket.send(message)
+    const [data, isBinary] = await soon(once(socket, 'message'), 'the echo')
+    return isBinary ? data : data.toString()
+  }
+
+  it('echoes text and bytes, in the protocol that was agreed, and closes as it says', async () => {
+    const { token } = await signedUp()
+    const socket = await opened('/functions/v1/echo', token, ['of-the-function'])
+    assert.equal(socket.protocol, 'of-the-function')
+    assert.equal(await answerTo(socket, 'grüß dich'), 'grüß dich')
+    const bytes = randomBytes(MIB)
+    assert.equal(createHash('sha256').update(await answerTo(socket, bytes)).digest('hex'), createHash('sha256').update(bytes).digest('hex'))
+    const closed = once(socket, 'close')
+    socket.send('close, please')
+    const [code, reason] = await soon(closed, 'the close')
+    assert.deepEqual([code, reason.toString()], [4001, 'as you wish'])
+  })
+
+  it('a forged token gets no socket', async () => {
+    const { token } = await signedUp()
+    const [head, body, signature] = token.split('.')
+    const forged = [head, body, signature.replace(/^./, (c) => (c === 'A' ? 'B' : 'A'))].join('.')
+    project.seen.length = 0
+    const socket = new WebSocket(`${url.replace('http', 'ws')}/functions/v1/echo`, { headers: { authorization: `Bearer ${forged}` } })
+    socket.on('error', () => {})
+    const [, answer] = await soon(once(socket, 'unexpected-response'), 'the refusal')
+    assert.equal(answer.statusCode, 401)
+    assert.equal(project.seen.length, 0)
+    answer.destroy()
   })
 })
