@@ -3,41 +3,13 @@
  * SIGPIPE, and remembers that the socket is empty or full, so that OpenSSL's second look at each
  * record costs no system call. */
 #include "io/tls.h"
-#include "base/cidr.h"
-#include <assert.h>
+
+#include "tls_state.h"
 #include <errno.h>
 #include <openssl/err.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
-#include <stdio.h>
+#include <openssl/x509_vfy.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-
-#define NAME_MAX_BYTES 253 /* of a host name, RFC 1035 */
-#define SESSIONS       32  /* server names whose newest session is kept */
-
-struct session {
-    char *name;
-    SSL_SESSION *newest;
-};
-
-struct tls_client {
-    SSL_CTX *ctx;
-    BIO_METHOD *method;
-    struct session sessions[SESSIONS];
-    size_t next_session; /* to be replaced when all are taken */
-};
-
-struct tls_stream {
-    SSL *ssl;
-    struct tls_client *client;
-    int fd;
-    /* The socket; has_ended: a short read is no longer a sign that it is empty */
-    bool can_read, can_write;
-    bool has_ended, at_end;
-    int failure; /* of the socket, negative errno */
-    char name[];
-};
 
 /* ---- the BIO */
 
@@ -83,8 +55,9 @@ static long bio_ctrl(BIO *bio, int command, long number, void *pointer) {
     return command == BIO_CTRL_FLUSH;
 }
 
-static BIO_METHOD *new_method(void) {
-    BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket");
+BIO_METHOD *tls_bio_method(void) {
+    /* Without an index of its own: there are only 127 of them, and reloads make a method each. */
+    BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "socket");
     if (!method)
         return NULL;
     BIO_meth_set_read(method, bio_read);
@@ -93,130 +66,18 @@ static BIO_METHOD *new_method(void) {
     return method;
 }
 
-/* ---- sessions */
+/* ---- a stream */
 
-static struct session *find_session(struct tls_client *tls, const char *name) {
-    for (size_t i = 0; i < SESSIONS; i++)
-        if (tls->sessions[i].name && strcmp(tls->sessions[i].name, name) == 0)
-            return &tls->sessions[i];
-    return NULL;
-}
-
-static void forget_session(struct session *session) {
-    SSL_SESSION_free(session->newest);
-    free(session->name);
-    *session = (struct session){0};
-}
-
-/* OpenSSL has a new ticket. 1: the reference is ours. */
-static int on_new_session(SSL *ssl, SSL_SESSION *newest) {
-    struct tls_stream *stream = SSL_get_app_data(ssl);
-    struct tls_client *tls = stream->client;
-    struct session *session = find_session(tls, stream->name);
-    if (!session) {
-        session = &tls->sessions[tls->next_session];
-        tls->next_session = (tls->next_session + 1) % SESSIONS;
-        forget_session(session);
-        session->name = str_dup(str_of(stream->name));
-        if (!session->name)
-            return 0;
-    }
-    SSL_SESSION_free(session->newest);
-    session->newest = newest;
-    return 1;
-}
-
-/* ---- the client */
-
-static bool set_up(struct tls_client *tls) {
-    static const unsigned char alpn[] = "\x08http/1.1";
-    SSL_CTX *ctx = tls->ctx;
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+void tls_set_up(SSL_CTX *ctx) {
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(ctx, 1);
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    SSL_CTX_sess_set_new_cb(ctx, on_new_session);
-    return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
-           SSL_CTX_set_alpn_protos(ctx, alpn, sizeof(alpn) - 1) == 0 &&
-           SSL_CTX_set_default_verify_paths(ctx) == 1;
 }
 
-struct tls_client *tls_client_new(char why[160]) {
-    struct tls_client *tls = calloc(1, sizeof(*tls));
-    if (!tls) {
-        snprintf(why, 160, "out of memory");
-        return NULL;
-    }
-    ERR_clear_error();
-    tls->method = new_method();
-    tls->ctx = SSL_CTX_new(TLS_client_method());
-    if (!tls->method || !tls->ctx || !set_up(tls)) {
-        const char *reason = ERR_reason_error_string(ERR_peek_error());
-        snprintf(why, 160, "TLS cannot be set up: %s", reason ? reason : "unknown reason");
-        tls_client_free(tls);
-        return NULL;
-    }
-    return tls;
-}
-
-static bool trust_only(SSL_CTX *ctx, struct str ca_file) {
-    X509_STORE *store = X509_STORE_new();
-    char *path = str_dup(ca_file);
-    bool is_loaded = false;
-    if (store && path) {
-        SSL_CTX_set_cert_store(ctx, store);
-        is_loaded = SSL_CTX_load_verify_locations(ctx, path, NULL) == 1;
-    } else {
-        X509_STORE_free(store);
-    }
-    free(path);
-    return is_loaded;
-}
-
-struct tls_client *tls_client_new_private(struct str ca_file, char why[160]) {
-    struct tls_client *tls = tls_client_new(why);
-    if (!tls)
-        return NULL;
-    SSL_CTX_set_alpn_protos(tls->ctx, NULL, 0);
-    if (ca_file.n > 0 && !trust_only(tls->ctx, ca_file)) {
-        snprintf(why, 160, "no certificate could be read from " STR_FMT,
-                 STR_ARG(str_first(ca_file, 100)));
-        tls_client_free(tls);
-        return NULL;
-    }
-    return tls;
-}
-
-void tls_client_free(struct tls_client *tls) {
-    if (!tls)
-        return;
-    for (size_t i = 0; i < SESSIONS; i++)
-        forget_session(&tls->sessions[i]);
-    SSL_CTX_free(tls->ctx);
-    BIO_meth_free(tls->method);
-    free(tls);
-}
-
-/* ---- a stream */
-
-static bool expect_name(SSL *ssl, const char *name) {
-    struct ip ip;
-    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
-    if (ip_parse(str_of(name), &ip)) {
-        bool is_v4 = ip_is_v4(&ip);
-        return X509_VERIFY_PARAM_set1_ip(param, is_v4 ? ip.bytes + 12 : ip.bytes, is_v4 ? 4 : 16) ==
-               1;
-    }
-    SSL_set_hostflags(ssl,
-                      X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-    return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
-}
-
-static bool start_stream(struct tls_stream *stream) {
-    BIO *bio = BIO_new(stream->client->method);
-    stream->ssl = SSL_new(stream->client->ctx);
+bool tls_stream_start(struct tls_stream *stream, SSL_CTX *ctx, BIO_METHOD *method) {
+    BIO *bio = BIO_new(method);
+    stream->ssl = SSL_new(ctx);
     if (!bio || !stream->ssl) {
         BIO_free(bio);
         return false;
@@ -225,37 +86,15 @@ static bool start_stream(struct tls_stream *stream) {
     BIO_set_init(bio, 1);
     SSL_set_bio(stream->ssl, bio, bio);
     SSL_set_app_data(stream->ssl, stream);
-    SSL_set_connect_state(stream->ssl);
-    const struct session *session = find_session(stream->client, stream->name);
-    return expect_name(stream->ssl, stream->name) &&
-           (!session || SSL_set_session(stream->ssl, session->newest) == 1);
-}
-
-struct tls_stream *tls_stream_new(struct tls_client *tls, int fd, struct str server_name) {
-    /* The dot of an absolute name is not part of what a certificate says. */
-    if (str_ends(server_name, STR(".")))
-        server_name.n--;
-    if (server_name.n == 0 || server_name.n > NAME_MAX_BYTES ||
-        memchr(server_name.at, 0, server_name.n))
-        return NULL;
-    struct tls_stream *stream = calloc(1, sizeof(*stream) + server_name.n + 1);
-    if (!stream)
-        return NULL;
-    stream->client = tls;
-    stream->fd = fd;
-    memcpy(stream->name, server_name.at, server_name.n);
-    ERR_clear_error();
-    if (!start_stream(stream)) {
-        tls_stream_free(stream);
-        return NULL;
-    }
-    return stream;
+    return true;
 }
 
 void tls_stream_free(struct tls_stream *stream) {
     if (!stream)
         return;
     SSL_free(stream->ssl);
+    if (stream->let_go)
+        stream->let_go(stream->owner);
     free(stream);
 }
 
