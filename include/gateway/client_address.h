@@ -7,5 +7,6 @@ struct client_address {
     struct ip ip;
     bool is_https;
 };
+/* `speaks_tls`: the peer does; so the client does, unless a proxy that may say so says otherwise. */
 struct client_address client_address_find(const struct trust *trust, struct ip peer,
-                                          struct fields fields);
+                                          bool speaks_tls, struct fields fields);

@@ -26,7 +26,7 @@ struct exchange {
     enum method method;
     struct str host; /* Host, or absolute-form's authority */
     struct ip client_ip;
-    bool is_https;      /* as the trusted proxy says */
+    bool is_https;      /* as the trusted proxy says, else as the client speaks to us */
     size_t route_index; /* SIZE_MAX: none */
     const struct route *route;
     unsigned allowed_methods;

@@ -7,6 +7,8 @@ struct gateway;
 
 struct gateway *gateway_new(const struct gateway_parts *parts) MUST_USE; /* NULL, errno set */
 int gateway_listen(struct gateway *gateway, int listen_fd) MUST_USE;     /* takes the fd; -errno */
+/* What the listener speaks from now on, for connections to come; takes a reference, or NULL for plain HTTP. */
+void gateway_set_tls(struct gateway *gateway, struct tls_server *tls);
 void gateway_free(struct gateway *gateway); /* takes NULL; cuts what is open */
 
 /* The newest keys; requests that waited for them go on. */

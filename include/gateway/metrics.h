@@ -2,6 +2,7 @@
 #pragma once
 #include "base/buffer.h"
 #include "http/problem.h"
+#include "io/front.h"
 #include "settings/settings.h"
 
 /* What the gateway counts, per worker without locks, and its Prometheus text. Labels are bounded: route, status class, verdict, issuer,
@@ -56,7 +57,8 @@ enum metrics_gauge {
     GAUGE_WEBSOCKET_BYTES_OUT,
     GAUGE_WEBSOCKETS_OVER_IP,
     GAUGE_WEBSOCKETS_OVER_SUBJECT,
-    GAUGE_COUNT,
+    GAUGE_TLS_HANDSHAKES, /* one for each enum front_handshake */
+    GAUGE_COUNT = GAUGE_TLS_HANDSHAKES + HANDSHAKE_COUNT,
 };
 void metrics_set(struct metrics *metrics, size_t worker, enum metrics_gauge gauge, int64_t value);
 

@@ -7,6 +7,7 @@
 
 struct slots;
 struct tls_client;
+struct tls_server;
 
 /* What a gateway borrows for its life: shared by all workers, or this worker's own. */
 struct gateway_parts {
@@ -14,6 +15,7 @@ struct gateway_parts {
     struct settings *settings;
     struct resolver *resolver;
     struct tls_client *tls;
+    struct tls_server *public_tls; /* of the listener; NULL: plain HTTP */
     struct key_source *keys;
     struct memory_limits *limits;
     struct slots *connections, *requests;             /* open now, by address, over all workers */

@@ -13,6 +13,8 @@
  * of them, peer_left or state has changed. A short read or write clears the flag without a
  * further system call. */
 
+struct tls_server; /* io/tls_server.h */
+
 enum connection_state {
     CONNECTION_CLOSED,
     CONNECTION_CONNECTING,
@@ -35,9 +37,10 @@ struct connection {
     struct tls_stream *tls;   /* or NULL */
 };
 
-/* An accepted, non-blocking socket; takes the fd, also when it fails. The first event says
- * whether something is there to read. */
-int connection_accept(struct connection *c, struct loop *loop, int fd,
+/* An accepted, non-blocking socket; takes the fd, also when it fails. `tls` may be NULL (plain:
+ * OPEN at once, and the first event says whether something is there to read); else HANDSHAKING,
+ * and an event says how that went. */
+int connection_accept(struct connection *c, struct loop *loop, int fd, struct tls_server *tls,
                       void (*on_event)(struct connection *)) MUST_USE;
 /* Starts connecting; on_event says how it went (also an immediate refusal comes as an event).
  * `tls` may be NULL (plain); `server_name` is the host that the certificate must name and the

@@ -13,10 +13,12 @@
 struct front;
 struct client;
 struct slots;
+struct tls_server;
 
 struct front_limits {
     struct head_limits head;
-    int64_t head_ns; /* whole head, from its first byte; default 15 s */
+    /* whole head, from its first byte; a TLS handshake, from accepting; default 15 s */
+    int64_t head_ns;
     int64_t idle_ns; /* between requests; default 75 s */
     /* The patience with a request's body: waiting for it uses it up, and so many bytes a second (0: any byte) earn it back,
      * up to the whole. Default 30 s, 128 bytes a second. */
@@ -66,6 +68,8 @@ struct front *front_new(struct loop *loop, int listen_fd, const struct front_lim
                         const struct front_events *events, void *arg) MUST_USE;
 /* takes NULL; cuts what is open without events; not from within an event */
 void front_free(struct front *front);
+/* What is accepted from now on speaks TLS (a reference is taken), or does not (NULL, and at the start). What is open stays as it is. */
+void front_set_tls(struct front *front, struct tls_server *tls);
 /* From now on answers say Connection: close; accepting goes on. Idle connections stay open: each has its chance to ask once more. */
 void front_drain(struct front *front);
 /* Drain, accept what is queued, then stop listening. Idle connections are closed, those that never asked after linger_ns. */
@@ -75,10 +79,22 @@ void front_set_limits(struct front *front, const struct front_limits *limits);
 size_t front_count(const struct front *front);          /* open connections */
 size_t front_count_requests(const struct front *front); /* exchanges open */
 
+/* How TLS handshakes went. */
+enum front_handshake {
+    HANDSHAKE_FULL,
+    HANDSHAKE_RESUMED,
+    HANDSHAKE_FAILED, /* the client's fault: no common version or cipher, broken, ... */
+    HANDSHAKE_PLAIN,  /* it spoke plain HTTP, and was told */
+    HANDSHAKE_LEFT,
+    HANDSHAKE_LATE, /* not done within head_ns */
+    HANDSHAKE_COUNT,
+};
+
 struct front_stats {
     uint64_t n_accepted;
     uint64_t n_refused_full, n_refused_per_ip; /* told 503, and closed */
     uint64_t n_evicted;                        /* between requests, closed for a newcomer */
+    uint64_t n_handshakes[HANDSHAKE_COUNT];
 };
 struct front_stats front_stats(const struct front *front);
 
@@ -86,6 +102,7 @@ void *client_owner(const struct client *client);
 void client_set_owner(struct client *client, void *owner);   /* NULL at each on_request */
 const struct head *client_head(const struct client *client); /* lives until on_done / on_gone */
 struct ip client_peer(const struct client *client);          /* :: for a unix socket */
+bool client_speaks_tls(const struct client *client);
 uint64_t client_bytes_received(const struct client *client); /* of this request's body, decoded */
 uint64_t client_bytes_sent(const struct client *client);     /* of this answer's body */
 

@@ -6,7 +6,7 @@
 #include <sys/uio.h>
 
 /* TLS over a non-blocking socket (OpenSSL; this is its door for TLS). Knows nothing of loops:
- * io/connection drives it. */
+ * io/connection drives it. The side that accepts is io/tls_server. */
 
 /* What outgoing TLS needs: one SSL_CTX per worker; system trust (SSL_CERT_FILE, SSL_CERT_DIR
  * heeded), TLS 1.2+, chain and host name verified, the newest session of each server name
@@ -31,8 +31,9 @@ bool tls_stream_was_resumed(const struct tls_stream *stream);
  * may have waited for the other's direction. */
 void tls_stream_ready(struct tls_stream *stream, bool readable, bool writable, bool has_ended);
 
-/* 0: done. -EAGAIN; else failed: -EKEYREJECTED when the certificate was not good, -EPROTO, or
- * the socket's errno; *why is a constant. */
+/* 0: done. -EAGAIN; else failed: -EKEYREJECTED when the certificate was not good, -EPROTOTYPE when
+ * a client speaks plain HTTP, -ECONNABORTED when the peer closed, -EPROTO, or the socket's errno;
+ * *why is a constant. */
 int tls_stream_handshake(struct tls_stream *stream, const char **why) MUST_USE;
 /* As connection_read and connection_write. */
 ssize_t tls_stream_read(struct tls_stream *stream, void *at, size_t n) MUST_USE;

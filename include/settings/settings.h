@@ -22,6 +22,12 @@ enum credential { CREDENTIAL_CALLER, CREDENTIAL_SERVICE };
 enum limits_mode { LIMITS_ENFORCE, LIMITS_SHADOW, LIMITS_OFF };
 enum limit_for { LIMIT_FOR_ANONYMOUS, LIMIT_FOR_EVERYONE };
 
+/* One entry of `tls`: PEM files, and where the entry stands. */
+struct tls_files {
+    struct str certificate, key; /* end with a NUL */
+    size_t line, column;
+};
+
 /* One entry of `limits`. */
 struct named_limit {
     struct str name;
@@ -127,9 +133,11 @@ struct redis_settings {
 };
 
 struct settings {
-    struct str file;          /* "" when from the environment alone */
-    struct str listen, admin; /* "[::]:8080", "127.0.0.1:9091"; admin may be empty: none */
-    size_t n_workers;         /* 0: auto */
+    struct str file;             /* "" when from the environment alone */
+    struct str listen, admin;    /* "[::]:8080", "127.0.0.1:9091"; admin may be empty: none */
+    const struct tls_files *tls; /* of the public listener; none: it speaks plain HTTP */
+    size_t n_tls;
+    size_t n_workers; /* 0: auto */
     int64_t drain_delay_ns, drain_timeout_ns;
     struct http_limits http;
     uint32_t upstream_max_idle, upstream_max_open, upstream_max_queue; /* of each worker */

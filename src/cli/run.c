@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "base/log.h"
+#include "io/tls_server.h"
 #include "server/server.h"
 #include <errno.h>
 #include <stdio.h>
@@ -22,6 +23,21 @@ static bool read_arguments(int argc, char **argv, const char **file) {
 static void log_finding(void *arg, const char *line) {
     (void)arg;
     log_warn("settings", F_TEXT("finding", line));
+}
+
+/* The certificates are read as a start would read them. False when it could not be one. */
+static bool lint_tls(const struct settings *settings, settings_report *report, size_t *findings) {
+    char why[TLS_WHY_MAX];
+    struct now now = clock_now();
+    if (settings->n_tls == 0)
+        return true;
+    struct tls_server *tls = tls_server_new(settings, NULL, why);
+    if (tls)
+        *findings += tls_server_lint(tls, settings, now_s(&now), report, NULL);
+    else
+        report(NULL, why);
+    tls_server_unref(tls);
+    return tls != NULL;
 }
 
 int command_run(int argc, char **argv) {
@@ -67,6 +83,10 @@ int command_check(int argc, char **argv) {
     if (!settings)
         return EXIT_USAGE;
     size_t findings = settings_lint(settings, print_finding, NULL);
+    if (!lint_tls(settings, print_finding, &findings)) {
+        settings_unref(settings);
+        return EXIT_USAGE;
+    }
     if (settings_print(settings, &text) == 0)
         fwrite(text.at + text.head, 1, buffer_length(&text), stdout);
     buffer_release(&text);

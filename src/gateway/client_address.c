@@ -16,9 +16,10 @@ static const struct field *find_by_name(struct fields fields, struct str name) {
     return NULL;
 }
 
-static bool is_https(struct fields fields) {
+/* A proxy that does not say what the client spoke is taken at its own word. */
+static bool is_https(struct fields fields, bool speaks_tls) {
     const struct field *proto = fields_find(fields, FIELD_X_FORWARDED_PROTO);
-    return proto && str_eq_nocase(proto->value, STR("https"));
+    return proto ? str_eq_nocase(proto->value, STR("https")) : speaks_tls;
 }
 
 /* The n-th address from the right over all X-Forwarded-For lines: each of the n proxies that are ours appended one. */
@@ -41,8 +42,8 @@ static bool forwarded_for(struct fields fields, size_t hops, struct ip *ip) {
 }
 
 struct client_address client_address_find(const struct trust *trust, struct ip peer,
-                                          struct fields fields) {
-    struct client_address found = {peer, false};
+                                          bool speaks_tls, struct fields fields) {
+    struct client_address found = {peer, speaks_tls};
     const struct field *field;
     switch (trust->kind) {
     case TRUST_PEER:
@@ -51,7 +52,7 @@ struct client_address client_address_find(const struct trust *trust, struct ip p
         field = fields_find(fields, FIELD_FLY_CLIENT_IP);
         if (field && !ip_parse(field->value, &found.ip))
             found.ip = peer;
-        found.is_https = is_https(fields);
+        found.is_https = is_https(fields, speaks_tls);
         break;
     case TRUST_HEADER:
         field = find_by_name(fields, trust->header);
@@ -59,12 +60,12 @@ struct client_address client_address_find(const struct trust *trust, struct ip p
             break;
         if (field && !ip_parse_hostport(field->value, &found.ip))
             found.ip = peer;
-        found.is_https = is_https(fields);
+        found.is_https = is_https(fields, speaks_tls);
         break;
     case TRUST_FORWARDED_FOR:
         if (!forwarded_for(fields, trust->hops, &found.ip))
             found.ip = peer;
-        found.is_https = is_https(fields);
+        found.is_https = is_https(fields, speaks_tls);
         break;
     }
     return found;

@@ -135,6 +135,8 @@ static void copy_gauges(struct timer *timer) {
     metrics_set(metrics, worker, GAUGE_WEBSOCKET_BYTES_OUT, (int64_t)gateway->tunnel_bytes_out);
     metrics_set(metrics, worker, GAUGE_WEBSOCKETS_OVER_IP, (int64_t)gateway->n_over_ip);
     metrics_set(metrics, worker, GAUGE_WEBSOCKETS_OVER_SUBJECT, (int64_t)gateway->n_over_subject);
+    for (size_t i = 0; i < HANDSHAKE_COUNT; i++)
+        metrics_set(metrics, worker, GAUGE_TLS_HANDSHAKES + i, (int64_t)front.n_handshakes[i]);
     metrics_set(metrics, worker, GAUGE_CACHED_TOKENS, (int64_t)cache.n_entries);
     metrics_set(metrics, worker, GAUGE_CACHED_TOKEN_BYTES, (int64_t)cache.total_bytes);
     loop_timer_set(gateway->parts.loop, timer,
@@ -217,7 +219,14 @@ struct gateway *gateway_new(const struct gateway_parts *parts) {
 int gateway_listen(struct gateway *gateway, int listen_fd) {
     struct front_limits limits = front_limits_of(&gateway->parts);
     gateway->front = front_new(gateway->parts.loop, listen_fd, &limits, &front_events, gateway);
-    return gateway->front ? 0 : -errno;
+    if (!gateway->front)
+        return -errno;
+    gateway_set_tls(gateway, gateway->parts.public_tls);
+    return 0;
+}
+
+void gateway_set_tls(struct gateway *gateway, struct tls_server *tls) {
+    front_set_tls(gateway->front, tls);
 }
 
 static void abandon_all(struct gateway *gateway) {

@@ -54,7 +54,8 @@ static void enter_epoch(struct exchange *x) {
     x->metrics = x->epoch->metrics;
     x->caller = (struct caller){.issuer = SIZE_MAX};
     struct client_address address =
-        client_address_find(&x->settings->trust, client_peer(x->client), exchange_fields(x));
+        client_address_find(&x->settings->trust, client_peer(x->client),
+                            client_speaks_tls(x->client), exchange_fields(x));
     x->client_ip = address.ip;
     x->is_https = address.is_https;
 }

@@ -298,6 +298,12 @@ static int put_gauges(const struct metrics *m, struct buffer *out) {
         [GAUGE_WEBSOCKET_BYTES_OUT] = {"jotgate_websocket_sent_bytes_total", "counter", "Bytes to clients over WebSockets."},
         [GAUGE_WEBSOCKETS_OVER_IP]  = {"jotgate_websockets_over_ip_limit_total", "counter", "WebSockets above max_per_ip, refused unless limits are in shadow."},
         [GAUGE_WEBSOCKETS_OVER_SUBJECT] = {"jotgate_websockets_over_subject_limit_total", "counter", "WebSockets above max_per_subject, refused unless limits are in shadow."},
+        [GAUGE_TLS_HANDSHAKES + HANDSHAKE_FULL] = {"jotgate_tls_handshakes_total", "counter", "TLS handshakes of clients, by how they went.", "{result=\"full\"}"},
+        [GAUGE_TLS_HANDSHAKES + HANDSHAKE_RESUMED] = {"jotgate_tls_handshakes_total", NULL, NULL, "{result=\"resumed\"}"},
+        [GAUGE_TLS_HANDSHAKES + HANDSHAKE_FAILED] = {"jotgate_tls_handshakes_total", NULL, NULL, "{result=\"failed\"}"},
+        [GAUGE_TLS_HANDSHAKES + HANDSHAKE_PLAIN] = {"jotgate_tls_handshakes_total", NULL, NULL, "{result=\"plain_http\"}"},
+        [GAUGE_TLS_HANDSHAKES + HANDSHAKE_LEFT] = {"jotgate_tls_handshakes_total", NULL, NULL, "{result=\"client_left\"}"},
+        [GAUGE_TLS_HANDSHAKES + HANDSHAKE_LATE] = {"jotgate_tls_handshakes_total", NULL, NULL, "{result=\"timeout\"}"},
     };
     /* clang-format on */
     for (size_t g = 0; g < GAUGE_COUNT; g++) {

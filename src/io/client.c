@@ -13,6 +13,7 @@ void client_set_owner(struct client *c, void *owner) { c->owner = owner; }
 struct ip client_peer(const struct client *c) {
     return c->peer;
 }
+bool client_speaks_tls(const struct client *c) { return c->channel.connection.tls; }
 uint64_t client_bytes_received(const struct client *c) { return c->channel.bytes_received; }
 uint64_t client_bytes_sent(const struct client *c) { return c->channel.bytes_sent; }
 bool client_answer_started(const struct client *c) { return c->answer != ANSWER_NONE; }

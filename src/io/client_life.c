@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of a client connection; what the gateway does with it stands in client.c.
  *
- *         ┌──────────────────── keep-alive ───────────────────┐
+ *   HANDSHAKE (TLS)
+ *         │──────────────────── keep-alive ───────────────────┐
  *         v                                                    │
  *       IDLE ──bytes──> HEAD ──whole, or bad──> OPEN ──done──> REST
  *         │              │                       │ gone, cut    │ or close
@@ -14,6 +15,7 @@
  * The timer is not moved for every request: it is set when it would come too late, and when it comes too early it is set anew. */
 #include "io/front.h"
 
+#include "base/log.h"
 #include "front_state.h"
 #include <assert.h>
 #include <errno.h>
@@ -50,6 +52,10 @@ static int64_t request_due_ns(const struct client *c) {
     return request_ns > 0 ? c->began_ns + request_ns : INT64_MAX;
 }
 
+static int64_t handshake_ns(const struct client *c) {
+    return c->front->is_stopped ? c->front->limits->linger_ns : c->front->limits->head_ns;
+}
+
 static int64_t body_due_ns(const struct client *c) {
     if (!c->wants_body || c->body_is_late || c->is_tunnel || client_awaits_continue(c))
         return INT64_MAX;
@@ -63,6 +69,8 @@ static int64_t write_due_ns(const struct client *c) {
 static int64_t deadline(const struct client *c) {
     const struct front_limits *limits = c->front->limits;
     switch (c->state) {
+    case CLIENT_HANDSHAKE:
+        return c->since_ns + handshake_ns(c);
     case CLIENT_IDLE:
         return c->since_ns + idle_ns(c);
     case CLIENT_HEAD:
@@ -86,11 +94,15 @@ void client_arm(struct client *c) {
         loop_timer_set(c->front->loop, &c->timer, due_ns, on_due);
 }
 
-/* ---- between requests: in the order in which they may have to give way to others */
+/* ---- between requests, or before the first: in the order in which they may have to give way to others */
+
+static bool may_give_way(const struct client *c) {
+    return c->state == CLIENT_IDLE || c->state == CLIENT_HANDSHAKE;
+}
 
 static void join_idle(struct client *c) {
     struct front *front = c->front;
-    assert(c->state == CLIENT_IDLE);
+    assert(may_give_way(c));
     c->idle_previous = front->idle_last;
     c->idle_next = NULL;
     *(c->idle_previous ? &c->idle_previous->idle_next : &front->idle_first) = c;
@@ -100,7 +112,7 @@ static void join_idle(struct client *c) {
 /* Before the state changes. */
 static void leave_idle(struct client *c) {
     struct front *front = c->front;
-    if (c->state != CLIENT_IDLE)
+    if (!may_give_way(c))
         return;
     *(c->idle_previous ? &c->idle_previous->idle_next : &front->idle_first) = c->idle_next;
     *(c->idle_next ? &c->idle_next->idle_previous : &front->idle_last) = c->idle_previous;
@@ -168,6 +180,50 @@ void client_close(struct client *c) {
     client_end_exchange(c);
     start_lingering(c);
     client_arm(c);
+}
+
+/* ---- TLS */
+
+static void become_idle(struct client *c) {
+    c->state = CLIENT_IDLE;
+    c->since_ns = client_now_ns(c);
+    join_idle(c);
+    /* The next one may be here. Others have their turn first. */
+    if (buffer_length(&c->channel.in) > 0 || c->channel.connection.can_read)
+        client_wake(c);
+}
+
+static void end_handshake(struct client *c, enum front_handshake how, const char *why) {
+    char text[IP_TEXT_MAX];
+    struct str peer = {text, ip_text(&c->peer, text)};
+    c->front->n_handshakes[how]++;
+    if (why)
+        log_debug("no TLS with a client", F_TEXT("why", why), F_STR("peer", peer));
+}
+
+static void fail_handshake(struct client *c) {
+    const struct connection *connection = &c->channel.connection;
+    enum front_handshake how =
+        connection->failure == -EPROTOTYPE ? HANDSHAKE_PLAIN
+        : connection->failure == -ECONNABORTED || connection->failure == -ECONNRESET
+            ? HANDSHAKE_LEFT
+            : HANDSHAKE_FAILED;
+    if (how == HANDSHAKE_PLAIN)
+        listener_correct(connection->watch.fd);
+    end_handshake(c, how, connection->failure_text);
+    client_bury(c);
+}
+
+static void shake_hands(struct client *c) {
+    const struct connection *connection = &c->channel.connection;
+    if (connection->state == CONNECTION_FAILED) {
+        fail_handshake(c);
+    } else if (connection->state == CONNECTION_OPEN) {
+        bool resumed = tls_stream_was_resumed(connection->tls);
+        end_handshake(c, resumed ? HANDSHAKE_RESUMED : HANDSHAKE_FULL, NULL);
+        leave_idle(c);
+        become_idle(c); /* its first request may have come along */
+    }
 }
 
 /* ---- a request comes */
@@ -270,15 +326,6 @@ static void raise_gone(struct client *c) {
     client_bury(c);
 }
 
-static void become_idle(struct client *c) {
-    c->state = CLIENT_IDLE;
-    c->since_ns = client_now_ns(c);
-    join_idle(c);
-    /* The next one may be here. Others have their turn first. */
-    if (buffer_length(&c->channel.in) > 0 || c->channel.connection.can_read)
-        client_wake(c);
-}
-
 static void pass_over_rest(struct client *c) {
     for (struct str data;;) {
         switch (channel_read_body(&c->channel, &data)) {
@@ -368,6 +415,9 @@ static void exchange(struct client *c) {
 
 static void advance(struct client *c) {
     switch (c->state) {
+    case CLIENT_HANDSHAKE:
+        shake_hands(c);
+        break;
     case CLIENT_IDLE:
     case CLIENT_HEAD:
         receive_head(c);
@@ -394,6 +444,10 @@ static void on_event(struct connection *connection) {
 
 static void be_late(struct client *c) {
     switch (c->state) {
+    case CLIENT_HANDSHAKE:
+        end_handshake(c, HANDSHAKE_LATE, "no TLS handshake in time");
+        client_bury(c);
+        break;
     case CLIENT_IDLE:
         start_lingering(c); /* a request that is under way right now meets an orderly end */
         break;
@@ -427,7 +481,7 @@ static void on_due(struct timer *timer) {
 bool client_new(struct front *front, int fd, const struct ip *peer) {
     struct client *c = calloc(1, sizeof(*c));
     if (!c) {
-        listener_refuse(fd);
+        listener_refuse(&front->listener, fd);
         return false;
     }
     c->front = front;
@@ -435,7 +489,7 @@ bool client_new(struct front *front, int fd, const struct ip *peer) {
     c->is_fresh = true;
     c->holds_slot = front_counts(front, peer);
     channel_init(&c->channel);
-    if (connection_accept(&c->channel.connection, front->loop, fd, on_event) < 0) {
+    if (connection_accept(&c->channel.connection, front->loop, fd, front->tls, on_event) < 0) {
         free(c);
         return false;
     }
@@ -444,7 +498,7 @@ bool client_new(struct front *front, int fd, const struct ip *peer) {
         c->next->previous = c;
     front->clients = c;
     front->n_open++;
-    c->state = CLIENT_IDLE;
+    c->state = front->tls ? CLIENT_HANDSHAKE : CLIENT_IDLE;
     c->since_ns = client_now_ns(c);
     join_idle(c);
     client_arm(c);

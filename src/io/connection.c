@@ -7,6 +7,8 @@
  * would say EAGAIN: what comes later is a new edge. Only once the peer has left is there no
  * further edge, and the owner reads on to the end. */
 #include "io/connection.h"
+
+#include "io/tls_server.h"
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -115,12 +117,16 @@ static void on_ready(struct watch *watch, uint32_t ready) {
 
 /* ---- life */
 
-int connection_accept(struct connection *c, struct loop *loop, int fd,
+int connection_accept(struct connection *c, struct loop *loop, int fd, struct tls_server *tls,
                       void (*on_event)(struct connection *)) {
-    *c = (struct connection){
-        .loop = loop, .on_event = on_event, .state = CONNECTION_OPEN, .can_write = true};
-    int failure = loop_watch(loop, &c->watch, fd, on_ready);
+    *c = (struct connection){.loop = loop, .on_event = on_event, .can_write = !tls};
+    c->state = tls ? CONNECTION_HANDSHAKING : CONNECTION_OPEN;
+    if (tls)
+        c->tls = tls_stream_accept(tls, fd);
+    int failure = tls && !c->tls ? -ENOMEM : loop_watch(loop, &c->watch, fd, on_ready);
     if (failure < 0) {
+        tls_stream_free(c->tls);
+        c->tls = NULL;
         close(fd);
         c->state = CONNECTION_CLOSED;
     }

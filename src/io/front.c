@@ -3,6 +3,7 @@
 #include "io/front.h"
 
 #include "front_state.h"
+#include "io/tls_server.h"
 #include "limit/slots.h"
 #include <assert.h>
 #include <errno.h>
@@ -18,6 +19,7 @@ struct whole_front {
     struct front front;
     struct front_limits limits;
     struct front_events events;
+    uint64_t n_handshakes[HANDSHAKE_COUNT];
 };
 
 /* ---- what the clients share */
@@ -80,8 +82,10 @@ void front_forget_peer(struct front *front, const struct ip *peer) {
     slots_give(front->limits->peers, peer_key(&subscriber));
 }
 
-/* Its next request may be here already, unread. */
+/* Its next request may be here already, unread. A handshake that matters is done before it is the oldest. */
 static bool waits_for_nothing(struct client *client) {
+    if (client->state == CLIENT_HANDSHAKE)
+        return true;
     return buffer_length(&client->channel.in) == 0 &&
            connection_is_quiet(&client->channel.connection);
 }
@@ -104,12 +108,12 @@ static void on_connection(struct listener *listener, int fd, const struct endpoi
     endpoint_ip(from, &peer, NULL);
     if (!peer_may_connect(front, &peer)) {
         front->n_refused_per_ip++;
-        listener_refuse(fd);
+        listener_refuse(listener, fd);
     } else if (front->n_open >= front->limits->n_connections && !make_room(front)) {
         front->n_refused_full++;
         if (front_counts(front, &peer))
             front_forget_peer(front, &peer);
-        listener_refuse(fd);
+        listener_refuse(listener, fd);
     } else if (client_new(front, fd, &peer)) {
         front->n_accepted++;
     } else if (front_counts(front, &peer)) {
@@ -141,6 +145,7 @@ struct front *front_new(struct loop *loop, int listen_fd, const struct front_lim
     front->loop = loop;
     front->limits = &whole->limits;
     front->events = &whole->events;
+    front->n_handshakes = whole->n_handshakes;
     front->arg = arg;
     limit_silence(listen_fd, limits->write_ns);
     int result = listener_start(&front->listener, loop, listen_fd, on_connection);
@@ -163,6 +168,13 @@ void front_set_limits(struct front *front, const struct front_limits *limits) {
         client_arm(client);
 }
 
+void front_set_tls(struct front *front, struct tls_server *tls) {
+    struct tls_server *old = front->tls;
+    front->tls = tls ? tls_server_ref(tls) : NULL;
+    front->listener.speaks_tls = tls;
+    tls_server_unref(old);
+}
+
 void front_free(struct front *front) {
     if (!front)
         return;
@@ -175,6 +187,7 @@ void front_free(struct front *front) {
         front->stock = request->next;
         free(request);
     }
+    tls_server_unref(front->tls);
     free(CONTAINER_OF(front, struct whole_front, front));
     errno = saved;
 }
@@ -193,6 +206,8 @@ void front_stop_listening(struct front *front) {
 size_t front_count(const struct front *front) { return front->n_open; }
 size_t front_count_requests(const struct front *front) { return front->n_exchanges; }
 struct front_stats front_stats(const struct front *front) {
-    return (struct front_stats){front->n_accepted, front->n_refused_full, front->n_refused_per_ip,
-                                front->n_evicted};
+    struct front_stats stats = {
+        front->n_accepted, front->n_refused_full, front->n_refused_per_ip, front->n_evicted, {0}};
+    memcpy(stats.n_handshakes, front->n_handshakes, sizeof(stats.n_handshakes));
+    return stats;
 }

@@ -22,8 +22,10 @@ struct front {
     const struct front_events *events;
     void *arg;
     struct listener listener;
+    struct tls_server *tls; /* NULL: plain */
+    uint64_t *n_handshakes; /* by enum front_handshake */
     struct client *clients;
-    struct client *idle_first, *idle_last; /* those in CLIENT_IDLE, longest first */
+    struct client *idle_first, *idle_last; /* CLIENT_HANDSHAKE and CLIENT_IDLE, longest first */
     struct request *stock;
     size_t n_stock, n_open, n_exchanges;
     uint64_t n_accepted, n_refused_full, n_refused_per_ip, n_evicted;
@@ -40,6 +42,7 @@ const char *front_date(struct front *front);
 
 /* One client connection; client_life.c draws how these states follow one another. */
 enum client_state {
+    CLIENT_HANDSHAKE,
     CLIENT_IDLE,   /* nothing of a request has come */
     CLIENT_HEAD,   /* a part of its head has */
     CLIENT_OPEN,   /* the gateway's turn */

@@ -58,7 +58,7 @@ static void have_rest(struct listener *listener, int error) {
         close(listener->reserve_fd);
         int fd = accept_one(listener, &peer);
         if (fd >= 0)
-            listener_refuse(fd);
+            listener_refuse(listener, fd);
     }
     listener->reserve_fd = reserve();
     loop_unwatch(listener->loop, &listener->watch);
@@ -116,25 +116,36 @@ void listener_stop(struct listener *listener) {
     listener->fd = listener->reserve_fd = -1;
 }
 
-#define OVERLOADED \
-    "{\"code\":\"overloaded\",\"message\":\"The gateway has too many " \
-    "connections\",\"hint\":null,\"details\":null}"
-#define OVERLOADED_BYTES "97"
-_Static_assert(sizeof(OVERLOADED) - 1 == 97, "Content-Length below");
-
-void listener_refuse(int fd) {
-    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
-                                 "Content-Type: application/json\r\n"
-                                 "Content-Length: " OVERLOADED_BYTES "\r\n"
-                                 "Retry-After: 1\r\n"
-                                 "Connection: close\r\n\r\n" OVERLOADED;
+/* Says one's last without waiting. Closing over unread bytes sends RST, which may overtake the answer. */
+static void say(int fd, struct str answer) {
     char request[4096];
     int n_reads = 0;
-    ssize_t sent = send(fd, answer, sizeof(answer) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent = send(fd, answer.at, answer.n, MSG_DONTWAIT | MSG_NOSIGNAL);
     shutdown(fd, SHUT_WR);
-    /* Closing over unread bytes sends RST, which may overtake the answer. */
     while (sent > 0 && n_reads++ < 8 &&
            recv(fd, request, sizeof(request), MSG_DONTWAIT) == (ssize_t)sizeof(request))
         continue;
+}
+
+#define ANSWER(status, more, body, body_bytes) \
+    STR("HTTP/1.1 " status "\r\n" \
+        "Content-Type: application/json\r\n" \
+        "Content-Length: " body_bytes "\r\n" more "Connection: close\r\n\r\n" body)
+
+#define OVERLOADED \
+    "{\"code\":\"overloaded\",\"message\":\"The gateway has too many " \
+    "connections\",\"hint\":null,\"details\":null}"
+_Static_assert(sizeof(OVERLOADED) - 1 == 97, "Content-Length below");
+
+void listener_refuse(const struct listener *listener, int fd) {
+    if (!listener->speaks_tls)
+        say(fd, ANSWER("503 Service Unavailable", "Retry-After: 1\r\n", OVERLOADED, "97"));
     close(fd);
 }
+
+#define PLAIN \
+    "{\"code\":\"bad_request\",\"message\":\"This port speaks TLS\",\"hint\":\"Write " \
+    "https:// in the URL\",\"details\":null}"
+_Static_assert(sizeof(PLAIN) - 1 == 105, "Content-Length below");
+
+void listener_correct(int fd) { say(fd, ANSWER("400 Bad Request", "", PLAIN, "105")); }

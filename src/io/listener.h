@@ -11,6 +11,7 @@ struct listener {
     int fd;         /* -1: stopped */
     int reserve_fd; /* given up to accept one connection more, to refuse it */
     bool is_starved;
+    bool speaks_tls; /* then nothing can be said to whom we refuse */
     void (*on_connection)(struct listener *listener, int fd,
                           const struct endpoint *peer); /* takes the fd */
 };
@@ -22,4 +23,6 @@ void listener_empty(struct listener *listener); /* accept all that is queued */
 void listener_stop(struct listener *listener);  /* fine when stopped */
 
 /* Says 503 as far as that goes without waiting, and closes the fd. */
-void listener_refuse(int fd);
+void listener_refuse(const struct listener *listener, int fd);
+/* Says 400 to one who speaks plain HTTP where TLS is spoken. The fd stays the caller's. */
+void listener_correct(int fd);

@@ -160,10 +160,16 @@ int tls_stream_handshake(struct tls_stream *stream, const char **why) {
         *why = verify_text(verified);
         return -EKEYREJECTED;
     }
-    const char *reason = ERR_reason_error_string(ERR_peek_error()); /* lives as long as OpenSSL */
-    *why = stream->at_end ? "closed during the TLS handshake"
-           : reason       ? reason
-                          : "TLS handshake failed";
+    if (stream->at_end) {
+        *why = "closed during the TLS handshake";
+        return -ECONNABORTED;
+    }
+    unsigned long error = ERR_peek_error();
+    const char *reason = ERR_reason_error_string(error); /* lives as long as OpenSSL */
+    *why = reason ? reason : "TLS handshake failed";
+    if (ERR_GET_REASON(error) == SSL_R_HTTP_REQUEST ||
+        ERR_GET_REASON(error) == SSL_R_HTTPS_PROXY_REQUEST)
+        return -EPROTOTYPE;
     return failure ? failure : -EPROTO;
 }
 

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "io/resolver.h"
 #include "io/service.h"
+#include "io/tls_server.h"
 #include "limit/slots.h"
 #include "server/admin.h"
 #include "server/worker.h"
@@ -27,6 +28,7 @@
 
 struct server {
     struct settings *settings;
+    struct tls_server *tls; /* of the public listener; NULL: plain HTTP */
     struct resolver *resolver;
     struct key_origin *origins;
     struct key_source *keys;
@@ -66,6 +68,25 @@ static void raise_file_limit(void) {
         if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
             log_warn("file descriptor limit not raised", F_INT("limit", limit.rlim_cur));
     }
+}
+
+static void log_finding(void *arg, const char *line) {
+    (void)arg;
+    log_warn("settings", F_TEXT("finding", line));
+}
+
+static int start_tls(struct server *server, char why[256]) {
+    char text[TLS_WHY_MAX];
+    struct now now = clock_now();
+    if (server->settings->n_tls == 0)
+        return 0;
+    server->tls = tls_server_new(server->settings, NULL, text);
+    if (!server->tls) {
+        snprintf(why, 256, "%.255s", text);
+        return -EINVAL;
+    }
+    tls_server_lint(server->tls, server->settings, now_s(&now), log_finding, NULL);
+    return 0;
 }
 
 static int start_keys(struct server *server) {
@@ -157,6 +178,7 @@ static int start_workers(struct server *server, char why[256]) {
     struct gateway_parts parts = {
         .settings = server->settings,
         .resolver = server->resolver,
+        .public_tls = server->tls,
         .keys = server->keys,
         .limits = server->limits,
         .connections = server->connections,
@@ -216,6 +238,7 @@ static int start_all(struct server *server, char why[256]) {
     random_bytes(&random, sizeof(random));
     snprintf(server->via_id, sizeof(server->via_id), "jotgate-%08x", random);
     raise_file_limit();
+    TRY(start_tls(server, why));
     server->resolver = resolver_new();
     server->limits =
         memory_limits_new(&(struct memory_limits_options){server->settings->limit_buckets});
@@ -337,6 +360,7 @@ void server_free(struct server *server) {
     slots_free(server->sockets_by_ip);
     slots_free(server->sockets_by_subject);
     resolver_free(server->resolver);
+    tls_server_unref(server->tls);
     settings_unref(server->settings);
     free(server);
 }

@@ -15,6 +15,7 @@
 #define ADMIN_TOKEN_LEAST  32
 #define CACHE_ENTRIES_MOST 10000000
 #define WORKERS_MAX        256
+#define TLS_MAX            64
 
 /* ---- sections ---- */
 
@@ -36,6 +37,40 @@ static bool read_workers(struct reader *r, const struct branch *b, void *target)
     reader_error(r, b, "'" STR_FMT "': expected auto, or 1 to %d", STR_ARG(str_first(text, 60)),
                  WORKERS_MAX);
     return false;
+}
+
+static bool read_path(struct reader *r, const struct branch *b, void *target) {
+    struct str *path = target;
+    if (!read_scalar(r, b, path, NULL))
+        return false;
+    if (path->n == 0 || memchr(path->at, 0, path->n))
+        reader_error(r, b, "expected the path of a PEM file");
+    return path->n > 0 && !memchr(path->at, 0, path->n);
+}
+
+static bool read_tls(struct reader *r, const struct branch *b, void *target) {
+    static const struct entry entries[] = {
+        {"certificate", read_path, offsetof(struct tls_files, certificate), "!"},
+        {"key", read_path, offsetof(struct tls_files, key), "!"},
+    };
+    struct settings *s = target;
+    size_t n = tree_count(b);
+    if (b->kind != BRANCH_LIST || n > TLS_MAX) {
+        reader_error(r, b, "expected a list of at most %d: [ { certificate: FILE, key: FILE } ]",
+                     TLS_MAX);
+        return false;
+    }
+    struct tls_files *list = reader_alloc(r, n * sizeof(*list));
+    if (!list)
+        return false;
+    s->tls = list;
+    for (const struct branch *entry = b->children; entry; entry = entry->next) {
+        struct tls_files *files = &list[s->n_tls++];
+        *files = (struct tls_files){.line = entry->line, .column = entry->column};
+        if (!READ_SECTION(r, entry, entries, files))
+            return false;
+    }
+    return true;
 }
 
 static bool read_drain(struct reader *r, const struct branch *b, void *target) {
@@ -252,6 +287,7 @@ static bool read_later(struct reader *r, const struct branch *b, void *target) {
 /* clang-format off */
 static const struct entry sections[] = {
     {"listen",        read_string,        AT(listen),        "[::]:${PORT:-8080}"},
+    {"tls",           read_tls,           0,                 NULL},
     {"admin",         read_string,        AT(admin),         "127.0.0.1:9091"},
     {"workers",       read_workers,       AT(n_workers),     "auto"},
     {"drain",         read_drain,         0,                 ""},

@@ -147,6 +147,20 @@ const char *apikey_mode_name(enum apikey_mode mode) {
     return names[mode];
 }
 
+static int print_tls(const struct settings *s, struct buffer *out) {
+    if (s->n_tls == 0)
+        return buffer_append(out, STR("tls: []\n"));
+    TRY(buffer_append(out, STR("tls:\n")));
+    for (size_t i = 0; i < s->n_tls; i++) {
+        TRY(buffer_append(out, STR("  - { certificate: ")));
+        TRY(put_text(out, s->tls[i].certificate));
+        TRY(buffer_append(out, STR(", key: ")));
+        TRY(put_text(out, s->tls[i].key));
+        TRY(buffer_append(out, STR(" }\n")));
+    }
+    return 0;
+}
+
 /* Ends the section `supabase`, which the table's last rows opened. */
 static int print_access(const struct settings *s, struct buffer *out) {
     const struct access_rules *access = &s->access;
@@ -352,8 +366,8 @@ static int print_cors(const struct settings *s, struct buffer *out) {
 
 int settings_print(const struct settings *s, struct buffer *out) {
     static int (*const sections[])(const struct settings *, struct buffer *) = {
-        print_choices, print_plain, print_access, print_issuers, print_plans,
-        print_limits,  print_redis, print_trust,  print_cors,    print_routes,
+        print_choices, print_tls,   print_plain, print_access, print_issuers, print_plans,
+        print_limits,  print_redis, print_trust, print_cors,   print_routes,
     };
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
         TRY(sections[i](s, out));

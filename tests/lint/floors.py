@@ -21,7 +21,7 @@ FLOOR_OF = {
 # library: (what its headers look like, the files that may include them)
 DOORS = {
     "jansson": (r"jansson", {"src/base/json.c"}),
-    "OpenSSL": (r"openssl/", {"src/auth/signature.c", "src/io/redis_script.c", "src/io/tls_state.h", "src/io/tls.c", "src/io/tls_client.c", "src/io/tls_server.c"}),
+    "OpenSSL": (r"openssl/", {"src/auth/signature.c", "src/io/redis_script.c", "io/tls", "io/tls_certificate", "io/tls_client", "io/tls_server", "io/tls_state", "io/tls_tickets"}),
     "libjwt": (r"jwt\.h", {"src/auth/signer.c"}),
     "libcurl": (r"curl/", {"src/io/key_fetch.c", "src/io/key_source.c"}),
     "libmicrohttpd": (r"microhttpd", {"src/io/service.c"}),
@@ -32,7 +32,8 @@ DOORS = {
         r"(?:stdatomic|pthread|threads)\.h",
         {
             "base/counters", "base/log", "base/snapshot", "io/loop", "io/resolver", "io/key_source", "io/key_fetch",
-            "io/service", "limit/memory_limits", "limit/slots", "auth/keyring", "auth/keyset", "settings/memory",
+            "io/service", "io/tls_server", "io/tls_tickets", "limit/memory_limits", "limit/slots", "auth/keyring", "auth/keyset",
+            "settings/memory",
             "gateway/metrics", "gateway/ledger", "server/*",
         },
     ),

@@ -97,7 +97,10 @@ class Project(Upstream):
 
 
 class Gateway:
-    """A running jotgate. `settings` is laid over what a story needs; None in it leaves a key out, @PROJECT@ is its URL."""
+    """A running jotgate. `settings` is laid over what a story needs; None in it leaves a key out, @PROJECT@ is its URL.
+
+    wait: "ready" (it listens and is ready), "admin" (the same, asked of the admin listener alone), "listening", or "".
+    """
 
     def __init__(self, project=None, settings=None, env=None, arguments=(), text=None, wait="ready", redirect=""):
         self.port, self.admin_port = free_port(), free_port()
@@ -121,10 +124,10 @@ class Gateway:
         for reader in self.readers:
             reader.start()
         try:
-            if wait:
+            if wait and wait != "admin":
                 self.wait_until(lambda: self.speaks("/_jotgate/health", self.port), "the gateway to listen")
                 self.listening_s = time.monotonic() - began
-            if wait == "ready":
+            if wait in ("ready", "admin"):
                 self.wait_until(lambda: self.speaks("/readyz", self.admin_port), "/readyz to say 200")
         except BaseException:
             self.kill()

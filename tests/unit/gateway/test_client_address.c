@@ -16,12 +16,14 @@ static struct field field(const char *name, const char *value) {
 }
 
 /* Finds with a peer at PEER; the fields are pairs of name and value up to NULL. */
+static bool speaks_tls; /* the peer */
+
 static struct client_address find(const struct trust *trust, const char *const *pairs) {
     struct field list[8];
     struct fields fields = {list, 0};
     for (; *pairs; pairs += 2)
         list[fields.n++] = field(pairs[0], pairs[1]);
-    return client_address_find(trust, ip_of(PEER), fields);
+    return client_address_find(trust, ip_of(PEER), speaks_tls, fields);
 }
 #define FIND(trust, ...) find((trust), (const char *const[]){__VA_ARGS__, NULL})
 

@@ -62,7 +62,7 @@ static void identity_free(struct identity *identity) {
 }
 
 /* From now on this authority, and no other, is what the system trusts. */
-static void authority_install(const struct identity *authority) {
+__attribute__((unused)) static void authority_install(const struct identity *authority) {
     char path[] = "/tmp/jg-authority-XXXXXX";
     int fd = mkstemp(path);
     ck_assert_int_ge(fd, 0);
@@ -72,7 +72,7 @@ static void authority_install(const struct identity *authority) {
     setenv("SSL_CERT_FILE", path, 1);
     setenv("SSL_CERT_DIR", "/nonexistent", 1);
 }
-static void authority_uninstall(void) { unlink(getenv("SSL_CERT_FILE")); }
+__attribute__((unused)) static void authority_uninstall(void) { unlink(getenv("SSL_CERT_FILE")); }
 
 static int choose_http(SSL *ssl, const unsigned char **out, unsigned char *n_out,
                        const unsigned char *in, unsigned n_in, void *arg) {
@@ -84,7 +84,8 @@ static int choose_http(SSL *ssl, const unsigned char **out, unsigned char *n_out
                : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-static SSL_CTX *server_context(const struct identity *identity, int lowest, int highest) {
+__attribute__((unused)) static SSL_CTX *server_context(const struct identity *identity, int lowest,
+                                                       int highest) {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
     ck_assert_int_eq(SSL_CTX_use_certificate(ctx, identity->cert), 1);
     ck_assert_int_eq(SSL_CTX_use_PrivateKey(ctx, identity->key), 1);
@@ -102,7 +103,8 @@ static bool would_block(SSL *ssl, int result) {
 }
 
 /* Accepts, and shakes hands as far as the client lets it; *is_open says whether that went well. */
-static SSL *server_accept(struct loop *loop, SSL_CTX *ctx, int listener, bool *is_open) {
+__attribute__((unused)) static SSL *server_accept(struct loop *loop, SSL_CTX *ctx, int listener,
+                                                  bool *is_open) {
     SSL *ssl = SSL_new(ctx);
     int result = 0;
     SSL_set_fd(ssl, rig_accept(loop, listener));
@@ -114,7 +116,7 @@ static SSL *server_accept(struct loop *loop, SSL_CTX *ctx, int listener, bool *i
     *is_open = result == 1;
     return ssl;
 }
-static void server_send(struct loop *loop, SSL *ssl, struct str data) {
+__attribute__((unused)) static void server_send(struct loop *loop, SSL *ssl, struct str data) {
     while (data.n > 0) {
         int n = 0;
         RUN_UNTIL(loop, (n = SSL_write(ssl, data.at, (int)data.n)) > 0 || !would_block(ssl, n));

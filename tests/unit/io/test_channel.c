@@ -18,7 +18,8 @@ static void open_end(struct end *end) {
     ck_assert_ptr_nonnull(end->loop);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
     channel_init(&end->channel);
-    ck_assert_int_eq(connection_accept(&end->channel.connection, end->loop, pair[0], note), 0);
+    ck_assert_int_eq(connection_accept(&end->channel.connection, end->loop, pair[0], NULL, note),
+                     0);
     end->peer = pair[1];
 }
 
@@ -230,9 +231,9 @@ START_TEST(body_until_close_that_is_reset_is_cut) {
     end.peer = socket(AF_INET, SOCK_STREAM, 0);
     ck_assert_int_eq(connect(end.peer, (struct sockaddr *)&at.address, at.length), 0);
     channel_init(&end.channel);
-    ck_assert_int_eq(
-        connection_accept(&end.channel.connection, end.loop, rig_accept(end.loop, listener), note),
-        0);
+    ck_assert_int_eq(connection_accept(&end.channel.connection, end.loop,
+                                       rig_accept(end.loop, listener), NULL, note),
+                     0);
     channel_start_reading(&end.channel, FRAMING_UNTIL_CLOSE, 0);
     say(&end, "hello");
     ck_assert_int_eq(drink(&end, &all), CHANNEL_BODY_WAIT);

@@ -18,7 +18,7 @@ static struct loop *open_pair(struct end *end, int *peer) {
     ck_assert_ptr_nonnull(loop);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
     *end = (struct end){0};
-    ck_assert_int_eq(connection_accept(&end->connection, loop, pair[0], note), 0);
+    ck_assert_int_eq(connection_accept(&end->connection, loop, pair[0], NULL, note), 0);
     *peer = pair[1];
     return loop;
 }

@@ -26,7 +26,6 @@ START_TEST(unknown_names_are_refused_where_they_stand) {
         {"drain: { delay: 1s, tiemout: 2s }\n", "f.yaml:2:30: tiemout: ", "timeout"},
         {"redis: { uri: x }\n", "f.yaml:2:15: uri: ", "no such setting"},
         {"payment: { claim: x }\n", "f.yaml:2:", "no such setting"},
-        {"tls: []\n", "f.yaml:2:", "no such setting"},
         {"auth_failures: { rate: 1/minute }\n", "f.yaml:2:", "no such setting"},
         {"routes: [ { path: /a, region: pin } ]\n", "f.yaml:2:31: region: ", "no such setting"},
         {"issuers: [ { name: a, issuers: x } ]\n", "f.yaml:2:", "no such setting"},
