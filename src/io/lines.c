@@ -123,6 +123,7 @@ struct line *line_take(struct site *site, bool may_repeat) {
 }
 
 void site_drop_idle(struct site *site, const struct endpoint *endpoint) {
+    assert(site->n_held > 0);
     for (struct line *line = site->newest, *older; line; line = older) {
         older = line->older;
         if (endpoint_eq(&line->endpoint, endpoint))
