@@ -202,6 +202,31 @@ class Forms(Story):
         self.assertEqual(len({r.connection for r in self.project.requests}), 3)
 
 
+class Sixth(Story):
+    """An upstream by its IPv6 address."""
+
+    shared = False
+
+    def test_it_answers(self):
+        try:
+            listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+        except OSError:
+            self.skipTest("no IPv6 on loopback")
+        self.addCleanup(listener.close)
+        port, heads = listener.getsockname()[1], []
+
+        def serve():
+            with Wire(listener.accept()[0]) as wire:
+                heads.append(wire.head())
+                wire.send(HELLO)
+                wire.closed()
+
+        threading.Thread(target=serve, daemon=True).start()
+        self.start({"routes": [ROUTE | {"upstream": f"http://[::1]:{port}"}]})
+        self.assertEqual(self.get("/open").body, b"hello")
+        self.assertIn(f"host: [::1]:{port}\r\n".encode(), heads[0].lower())
+
+
 class Unix(Story):
     """An upstream behind a socket file."""
 
