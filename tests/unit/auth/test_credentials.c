@@ -96,6 +96,62 @@ START_TEST(two_of_a_kind_are_doubled) {
 }
 END_TEST
 
+/* ---- other places */
+
+static const struct token_place PLACES[] = {{TOKEN_IN_QUERY, {"access_token", 12}},
+                                            {TOKEN_IN_SUBPROTOCOL, {"jwt-", 4}},
+                                            {TOKEN_IN_QUERY, {"apikey", 6}}};
+
+static struct credentials read_places(const char *authorization, const char *protocols,
+                                      const char *query) {
+    struct field list[2] = {
+        {STR("Authorization"), str_of(authorization ? authorization : ""), FIELD_AUTHORIZATION},
+        {STR("Sec-WebSocket-Protocol"), str_of(protocols), FIELD_SEC_WEBSOCKET_PROTOCOL}};
+    struct fields fields = {authorization ? list : list + 1, authorization ? 2 : 1};
+    struct credentials credentials;
+    credentials_read(&credentials, fields, str_of(query));
+    credentials_read_places(&credentials, PLACES, 3, fields, str_of(query));
+    return credentials;
+}
+
+START_TEST(a_token_stands_in_one_of_the_places_that_count) {
+    static const struct {
+        const char *authorization, *protocols, *query;
+    } good[] = {
+        {"Bearer a.b.c", "", ""},         {NULL, "", "x=1&access_token=a.b.c"},
+        {NULL, "chat, jwt-a.b.c ,x", ""}, {NULL, "jwt-a.b.c", "access_token="},
+        {NULL, "", "apikey=a.b.c"},
+    };
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct credentials c = read_places(good[i].authorization, good[i].protocols, good[i].query);
+        ck_assert_msg(str_eq(c.bearer, STR("a.b.c")), "%zu", i);
+        ck_assert(!c.are_doubled && !c.is_malformed);
+    }
+    ck_assert_ptr_null(read_places(NULL, "a.b.c, xjwt-a.b.c", "token=a.b.c").bearer.at);
+    ck_assert(read_places(NULL, "jwt-", "").is_malformed);
+    ck_assert(read_places(NULL, "", "access_token=a%20b").is_malformed);
+}
+END_TEST
+
+START_TEST(two_places_with_a_token_are_doubled) {
+    ck_assert(read_places("Bearer a", "", "access_token=a").are_doubled);
+    ck_assert(read_places("Bearer a", "jwt-a", "").are_doubled);
+    ck_assert(read_places("Basic a", "jwt-a", "").are_doubled);
+    ck_assert(read_places(NULL, "jwt-a", "access_token=a").are_doubled);
+    ck_assert(read_places(NULL, "jwt-a,jwt-a", "").are_doubled);
+    ck_assert(read_places(NULL, "", "access_token=a&access_token=a").are_doubled);
+    ck_assert(read_places(NULL, "", "access_token=&access_token=a").are_doubled);
+}
+END_TEST
+
+START_TEST(an_apikey_in_the_query_is_the_last_place) {
+    ck_assert(str_eq(read_places("Bearer a", "", "apikey=b").bearer, STR("a")));
+    ck_assert(str_eq(read_places(NULL, "jwt-a", "apikey=b").bearer, STR("a")));
+    ck_assert(!read_places(NULL, "jwt-a", "apikey=b").are_doubled);
+    ck_assert(read_places(NULL, "", "apikey=b&apikey=b").are_doubled);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("auth/credentials");
     TCase *all = tcase_create("credentials");
@@ -105,6 +161,9 @@ int main(void) {
     tcase_add_test(all, another_scheme_is_kept_whole);
     tcase_add_test(all, an_apikey_is_read_from_the_header_before_the_query);
     tcase_add_test(all, two_of_a_kind_are_doubled);
+    tcase_add_test(all, a_token_stands_in_one_of_the_places_that_count);
+    tcase_add_test(all, two_places_with_a_token_are_doubled);
+    tcase_add_test(all, an_apikey_in_the_query_is_the_last_place);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

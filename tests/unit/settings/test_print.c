@@ -105,6 +105,7 @@ START_TEST(settings_of_every_shape_read_back) {
         "tokens: { cache_entries: 5, cache_size: 1MiB }\n"
         "jwks: { refresh: 2m, max_stale: 25h, cooldown: 1s, timeout: 250ms }\n"
         "limits_mode: shadow\nlimit_buckets: 99\n"
+        "websockets: { max_per_ip: 0, max_per_subject: 11 }\nclose_streams_at_expiry: true\n"
         "supabase: { url: \"http://127.0.0.1:54321/x\", region: us-east-1, apikey: keep, "
         "service_callers: [10.0.0.0/8, \"fd00::/8\", 192.0.2.1] }\n"
         "issuers:\n"
@@ -133,6 +134,9 @@ START_TEST(settings_of_every_shape_read_back) {
     assert_shows(first, "delay: 1500ms\n");
     assert_shows(first, "timeout: 2h\n");
     assert_shows(first, "max_request_line: 1000\n");
+    assert_shows(first, "max_per_ip: 0\n");
+    assert_shows(first, "max_per_subject: 11\n");
+    assert_shows(first, "close_streams_at_expiry: true\n");
     assert_shows(first, "max_head: 2KiB\n");
     assert_shows(first, "body_timeout: 2ms\n  min_body_rate: 1KiB\n  request_timeout: 5h\n  "
                         "idle_timeout: 3ms\n  write_timeout: 4ms\n");

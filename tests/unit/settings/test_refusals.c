@@ -270,6 +270,25 @@ START_TEST(times_that_would_let_nothing_happen_are_refused) {
 }
 END_TEST
 
+START_TEST(streams_that_are_limited_by_nonsense_are_refused) {
+    static const struct row rows[] = {
+        {"websockets: { max_per_ip: many }\n", "f.yaml:2:27: max_per_ip: ", "whole number"},
+        {"websockets: { max_per_subject: -1 }\n", "f.yaml:2:32: max_per_subject: ", "whole number"},
+        {"websockets: { max: 5 }\n", "f.yaml:2:20: max: ", "max_per_ip"},
+        {"close_streams_at_expiry: sometimes\n", "f.yaml:2:26: close_streams_at_expiry: ", "true"},
+        {"routes: [ { path: /a, token_from: [header:X-Token] } ]\n",
+         "f.yaml:2:35: token_from: ", "query:NAME"},
+        {"routes: [ { path: /a, token_from: [\"query:\"] } ]\n",
+         "f.yaml:2:35: token_from: ", "query:NAME"},
+        {"routes: [ { path: /a, token_from: [\"subprotocol:a b\"] } ]\n",
+         "f.yaml:2:35: token_from: ", "query:NAME"},
+        {"routes: [ { path: /a, access: open, token_from: query:jwt } ]\n",
+         "f.yaml:2:49: token_from: ", "open route"},
+    };
+    ALL_ARE_REFUSED(rows);
+}
+END_TEST
+
 START_TEST(unknown_words_are_refused_with_the_known_ones) {
     static const struct row rows[] = {
         {"log: { level: verbose }\n", "f.yaml:2:15: level: 'verbose'",
@@ -755,6 +774,7 @@ SUITE_MAIN("settings/refusals", unknown_names_are_refused_where_they_stand,
            bytes_that_would_cut_a_value_short_are_refused, anchors_aliases_and_tags_are_refused,
            texts_beyond_all_bounds_are_refused, values_of_the_wrong_shape_are_refused,
            wrong_units_and_numbers_are_refused, limits_whose_parts_do_not_fit_are_refused,
+           streams_that_are_limited_by_nonsense_are_refused,
            times_that_would_let_nothing_happen_are_refused,
            unknown_words_are_refused_with_the_known_ones, what_is_missing_is_named,
            lists_that_must_name_something_are_refused_when_empty,

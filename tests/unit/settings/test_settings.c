@@ -55,6 +55,9 @@ START_TEST(a_project_is_enough_and_the_rest_has_defaults) {
     ck_assert_int_eq(s->upstream_queue_ns, NS_PER_S);
     ck_assert_uint_eq(s->upstream_eject_failures, 5);
     ck_assert_int_eq(s->upstream_eject_ns, 10 * NS_PER_S);
+    ck_assert_uint_eq(s->websockets.max_per_ip, 1000);
+    ck_assert_uint_eq(s->websockets.max_per_subject, 100);
+    ck_assert(!s->close_streams_at_expiry);
     ck_assert_uint_eq(s->token_cache_entries, 10000);
     ck_assert_uint_eq(s->token_cache_bytes, 32 << 20);
     ck_assert_uint_eq(s->limit_buckets, 1 << 20);
