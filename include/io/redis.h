@@ -52,8 +52,8 @@ struct redis *redis_new(struct loop *loop, struct resolver *resolver,
                         char why[160]) MUST_USE;
 void redis_free(struct redis *redis); /* takes NULL; calls under way end without on_done */
 
-/* `key` says which node of a Cluster; STR_NONE: any. Arguments are copied; at most 64, of 64 KiB
- * together. -ENOMEM, -E2BIG. */
+/* `key` says which node of a Cluster; STR_NONE: any. Arguments are copied; at most 96, of 64 KiB
+ * together. `call` may be NULL: nobody wants to know. -ENOMEM, -E2BIG. */
 int redis_call(struct redis *redis, struct redis_call *call, struct str key,
                const struct str *arguments, size_t n, redis_on_done *on_done) MUST_USE;
 /* Runs a script (redis_script.h), which is borrowed until the call has ended or the client is freed,
@@ -63,6 +63,8 @@ int redis_run(struct redis *redis, struct redis_call *call, const struct redis_s
               redis_on_done *on_done) MUST_USE;
 void redis_cancel(struct redis_call *call); /* no on_done; fine when idle */
 
+/* Do keys of different slots have to go by different calls? */
+bool redis_is_cluster(const struct redis *redis);
 /* Would a call with this key be sent? */
 bool redis_is_up(const struct redis *redis, struct str key);
 /* What the clock of this key's server says now, microseconds since 1970: behind the truth by at most

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ARGUMENTS_MAX       64
+#define ARGUMENTS_MAX       96
 #define ARGUMENTS_BYTES_MAX (64 * 1024)
 #define REPLY_BYTES_MAX     (64 * 1024)
 #define REDIRECTIONS_MAX    3
@@ -186,13 +186,14 @@ static int slot_of(const struct redis *redis, struct str key) {
 static int submit(struct redis *redis, struct redis_line *line, struct redis_call *call,
                   const struct redis_script *script, const struct arguments *given,
                   redis_on_done *on_done) {
-    assert(call->pending == NULL);
+    assert(!call || call->pending == NULL);
     struct redis_command *command;
     TRY(command_new(redis, call, given, &command));
     command->script = script;
-    *call = (struct redis_call){.on_done = on_done, .pending = command};
+    if (call)
+        *call = (struct redis_call){.on_done = on_done, .pending = command};
     int failure = send_first(command, line);
-    if (failure < 0)
+    if (failure < 0 && call)
         call->pending = NULL;
     return failure;
 }
@@ -226,6 +227,8 @@ void redis_cancel(struct redis_call *call) {
 }
 
 /* ---- what is known */
+
+bool redis_is_cluster(const struct redis *redis) { return redis->cluster; }
 
 bool redis_is_up(const struct redis *redis, struct str key) {
     return line_is_up(line_for(redis, slot_of(redis, key)));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/redis_script.h"
+#include "digest.h"
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,19 +12,15 @@ static const char prologue[] = "local now = redis.call('TIME')\n"
                                "end\n";
 
 int redis_script_init(struct redis_script *script, const char *body) {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
     *script = (struct redis_script){0};
     if (asprintf(&script->source, "%s%s", prologue, body) < 0) {
         script->source = NULL;
         return -ENOMEM;
     }
-    if (EVP_Digest(script->source, strlen(script->source), digest, &n, EVP_sha1(), NULL) != 1) {
+    if (!sha1_hex(str_of(script->source), script->sha1)) {
         redis_script_fini(script);
         return -ENOMEM;
     }
-    for (unsigned i = 0; i < n; i++)
-        snprintf(script->sha1 + 2 * (size_t)i, 3, "%02x", digest[i]);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Proves io/redis.h with several servers: a Cluster of six nodes and a group with three Sentinels, all real, whose
  * servers are killed; and with a peer that tells nonsense about them. */
+#include "limits_rig.h"
 #include "redis_peer.h"
 #include "redis_server.h"
 
@@ -123,6 +124,33 @@ START_TEST(keys_and_scripts_find_their_nodes_in_a_cluster) {
     client_close(&client);
     stop_all();
     redis_script_fini(&script);
+}
+END_TEST
+
+START_TEST(limits_of_several_keys_are_taken_or_given_back_on_a_cluster) {
+    open_cluster();
+    struct redis_limits *limits = redis_limits_new(client.redis, STR("jotgate:"));
+    struct limit_charge charges[] = {
+        {.policy = &policy_quota, .key = STR("u"), .cost = 1},
+        {.policy = &policy_rate, .key = STR("u"), .cost = 1},
+        {.policy = &policy_ip, .key = STR("a"), .cost = 1}, /* another slot */
+    };
+    ck_assert_uint_ne(redis_slot(STR("{subject:u}")), redis_slot(STR("{ip:a}")));
+    for (int i = 1; i <= 3; i++)
+        ck_assert(take(&client, limits, charges, 3, true)->allowed);
+    for (int i = 0; i < 3; i++) {
+        const struct limit_outcome *outcome = take(&client, limits, charges, 3, true);
+        ck_assert(!outcome->allowed && outcome->binding == 2);
+        ck_assert(outcome->states[0].allowed && outcome->states[0].remaining == 5);
+        RUN_UNTIL(client.loop, stats().n_under_way == 0);
+    }
+    ck_assert_int_eq(take(&client, limits, charges, 2, false)->states[0].remaining, 4);
+    ck_assert_int_eq(take(&client, limits, charges, 2, false)->states[1].remaining, 1);
+    charges[1].cost = 9; /* the first group refuses: the other only looks */
+    ck_assert(!take(&client, limits, charges, 3, true)->allowed);
+    client_close(&client);
+    redis_limits_free(limits);
+    stop_all();
 }
 END_TEST
 
@@ -332,6 +360,7 @@ START_TEST(redirections_that_are_nonsense_are_not_followed) {
 END_TEST
 
 RIG_MAIN("io/redis_groups", keys_and_scripts_find_their_nodes_in_a_cluster,
+         limits_of_several_keys_are_taken_or_given_back_on_a_cluster,
          slots_that_move_are_followed_and_a_lost_master_is_replaced,
          a_master_that_dies_is_replaced_by_whom_the_sentinels_name,
          a_service_that_the_sentinels_do_not_know_stays_away,

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+#include "io/redis.h"
+#include "limit/limiter.h"
+
+/* The limits of one request counted in Redis, exactly: one script and one round trip for all of
+ * them (on a Cluster one for each key that is limited), by Redis' own clock. Nothing is counted
+ * unless everything allows: what an earlier script of the same request took is given back when a
+ * later one refuses.
+ *
+ * A counter is one key, which expires when it says nothing any more:
+ *
+ *   PREFIX{KIND:KEY}COUNTER:RATE       jotgate:{subject:7d1f...}plan/default/burst:600/60
+ *   PREFIX{KIND:KEY}COUNTER:WINDOW     jotgate:{ip:192.0.2.1}daily:day
+ *
+ * KIND is the limit's key (subject, ip ...), KEY whom it counts; one that is longer than 64 bytes or
+ * has other bytes than letters, digits and -_.:@+|/ is its SHA-256, as #HEX, so that no caller can
+ * spell another's. What stands between the braces decides the slot, so all counters of one caller
+ * are together. The value is two numbers, A:B:
+ *
+ *   a rate      the theoretical arrival time (bucket.h), A microseconds and B parts of 1/COUNT us
+ *   a quota     B calls in the window that ends at A (unix seconds)
+ *
+ * Over all machines, in any window of T, the calls admitted by a rate are at most
+ * burst + count * T / period, and in any calendar window those admitted by a quota at most its limit,
+ * while Redis keeps its data. A restart or failover that loses writes forgets them. */
+struct redis_limits;
+
+/* `prefix` is borrowed until redis_limits_free, as is `redis`, which is freed first. NULL: memory is
+ * out. */
+struct redis_limits *redis_limits_new(struct redis *redis, struct str prefix) MUST_USE;
+void redis_limits_free(struct redis_limits *limits); /* takes NULL */
+
+/* Embedded in its owner; all zeros is idle. */
+struct redis_taking {
+    /* ANSWERED: `outcome` says what the charges met; else nothing is known, and what was taken is
+     * given back as far as Redis can be reached. */
+    void (*on_done)(struct redis_taking *taking, enum redis_verdict verdict);
+    struct limit_outcome outcome;
+
+    struct redis_limits *limits; /* the rest is the mechanism's */
+    const struct limit_charge *charges;
+    struct redis_call call;
+    bool counts, is_refused;
+    unsigned asking, asked, taken; /* of the charges, as bits */
+    int64_t now_us[LIMITER_CHARGES_MAX];
+    union limit_counter before[LIMITER_CHARGES_MAX];
+};
+
+/* Takes them all, or none; without `counts` it only looks. 1 <= n <= LIMITER_CHARGES_MAX; the charges
+ * are borrowed until on_done, which never comes from inside. -ENOMEM, -E2BIG. */
+int redis_limits_take(struct redis_limits *limits, struct redis_taking *taking,
+                      const struct limit_charge *charges, size_t n, bool counts,
+                      void (*on_done)(struct redis_taking *, enum redis_verdict)) MUST_USE;
+void redis_limits_cancel(struct redis_taking *taking); /* no on_done; fine when idle */
+
+/* What a taken charge cost in truth became known: charge `change` more to each, or give back
+ * (limit_counter_settle). Nobody waits for it; with Redis away it is lost,
+ * and a call that follows at once may come before it. */
+void redis_limits_settle(struct redis_limits *limits, const struct limit_charge *charges,
+                         const struct limit_outcome *outcome, int64_t change);
