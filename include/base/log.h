@@ -28,7 +28,8 @@ struct log_field {
 /* Before the first log_start lines are written at once, as text, to stderr (tools, start-up errors, tests); after
  * log_stop at once to stdout. -EBUSY while a log runs. */
 int log_start(enum log_format format, enum log_level lowest) MUST_USE;
-void log_stop(void); /* flushes for at most a second */
+void log_set_level(enum log_level lowest); /* from now on */
+void log_stop(void);                       /* flushes for at most a second */
 uint64_t log_dropped(void);
 
 /* `text` is a literal: it greps to its line. */

@@ -11,15 +11,23 @@ int gateway_listen(struct gateway *gateway, int listen_fd) MUST_USE;     /* take
 void gateway_set_tls(struct gateway *gateway, struct tls_server *tls);
 void gateway_free(struct gateway *gateway); /* takes NULL; cuts what is open */
 
-/* The newest keys; requests that waited for them go on. */
+/* The newest keys; requests that waited for them go on. A ring of another layout is not for these settings, and left alone. */
 void gateway_set_keyring(struct gateway *gateway, struct keyring *ring);
 
 /* What other settings mean to one worker, made beforehand by whoever reloads them, so that nothing can fail when they are taken on. */
 struct epoch;
-struct epoch *epoch_new(struct settings *settings, struct metrics *metrics,
-                        uint32_t n_connections) MUST_USE; /* takes references; NULL: no memory */
+struct epoch_parts {
+    struct settings *settings;
+    struct metrics *metrics;
+    struct tls_server *public_tls; /* NULL: plain HTTP */
+    uint32_t n_connections;
+    uint64_t layout; /* of the keyrings that fit the settings */
+};
+/* Takes references. NULL when memory is out. */
+struct epoch *epoch_new(const struct epoch_parts *parts) MUST_USE;
 void epoch_free(struct epoch *epoch); /* one that was not taken on; takes NULL */
-/* From now on requests are served by `epoch`, which is taken; `ring` is of its issuers. Those under way end as they began, but those
+/* From now on requests are served by `epoch`, which is taken; `ring` is the newest: when that is of another
+ * layout, newer settings are on their way, and nothing is done. Those under way end as they began, but those
  * that wait for keys begin anew. What did not change keeps living: the pool's lines, the limits' counters, verified tokens. */
 void gateway_change(struct gateway *gateway, struct epoch *epoch, struct keyring *ring);
 

@@ -3,18 +3,28 @@
 #include "gateway/metrics.h"
 #include "io/key_source.h"
 #include "limit/memory_limits.h"
+#include <pthread.h>
 #include <stdatomic.h>
 
 /* The operator's listener: /healthz, /readyz, /metrics, /status, and a page that shows them. Reads only. */
 struct admin {
-    const struct settings *settings;
     struct key_source *keys;
-    struct metrics *metrics;
     struct memory_limits *limits;
     size_t n_workers;
     int64_t started_wall_s, started_mono_ns;
     atomic_bool is_draining;
+
+    pthread_mutex_t lock; /* what follows; all zeros is open */
+    struct metrics *metrics;
+    int64_t loaded_wall_s; /* the settings in force */
+    uint64_t n_reloads, n_refusals;
+    char refusal[256]; /* why the last reload was refused; empty when it was not */
 };
+
+/* Other settings are in force: their view of the counters (a reference is taken). */
+void admin_note_settings(struct admin *admin, struct metrics *metrics);
+void admin_note_refusal(struct admin *admin, const char *why);
+void admin_fini(struct admin *admin);
 
 struct service_request;
 struct service_answer;

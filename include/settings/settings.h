@@ -134,6 +134,7 @@ struct redis_settings {
 
 struct settings {
     struct str file;             /* "" when from the environment alone */
+    bool is_from_text;           /* by settings_parse: there is nothing that could be read again */
     struct str listen, admin;    /* "[::]:8080", "127.0.0.1:9091"; admin may be empty: none */
     const struct tls_files *tls; /* of the public listener; none: it speaks plain HTTP */
     size_t n_tls;

@@ -307,6 +307,8 @@ int log_start(enum log_format format, enum log_level lowest) {
     return result;
 }
 
+void log_set_level(enum log_level lowest) { atomic_store(&sink.lowest, lowest); }
+
 void log_stop(void) {
     struct timespec until = in_ms(STOP_WAIT_MS);
     pthread_mutex_lock(&sink.lock);

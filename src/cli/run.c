@@ -57,12 +57,12 @@ int command_run(int argc, char **argv) {
     } else {
         snprintf(why, sizeof(why), "cannot start the log: %s", strerror(-failure));
     }
+    settings_unref(settings); /* the server's now, until it has others */
     if (failure < 0)
         log_error("cannot start", F_TEXT("why", why));
     else
         server_run(server);
     server_free(server);
-    settings_unref(settings);
     log_stop();
     if (failure < 0)
         fprintf(stderr, "jotgate: %s\n", why);

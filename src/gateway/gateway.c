@@ -9,6 +9,7 @@
 #include "gateway/relay.h"
 #include "gateway/streams.h"
 #include "gateway_internal.h"
+#include "io/tls_server.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -201,7 +202,10 @@ struct gateway *gateway_new(const struct gateway_parts *parts) {
 
     gateway->parts = *parts;
     gateway->random_used = sizeof(gateway->random);
-    gateway->epoch = epoch_new(parts->settings, parts->metrics, parts->n_connections);
+    gateway->epoch = epoch_new(&(struct epoch_parts){.settings = parts->settings,
+                                                     .metrics = parts->metrics,
+                                                     .public_tls = parts->public_tls,
+                                                     .n_connections = parts->n_connections});
     gateway->open.next = gateway->open.previous = &gateway->open;
     gateway->keyring = keyring_new(settings->tokens.n_issuers);
     gateway->cache = make_cache(settings);
@@ -260,6 +264,8 @@ void gateway_free(struct gateway *gateway) {
 
 void gateway_set_keyring(struct gateway *gateway, struct keyring *ring) {
     struct keyring *old = gateway->keyring;
+    if (ring->layout != gateway->epoch->layout)
+        return;
     gateway->keyring = keyring_ref(ring);
     keyring_unref(old);
 
@@ -281,11 +287,17 @@ void gateway_set_keyring(struct gateway *gateway, struct keyring *ring) {
 
 /* ---- other settings ---- */
 
-struct epoch *epoch_new(struct settings *settings, struct metrics *metrics,
-                        uint32_t n_connections) {
+struct epoch *epoch_new(const struct epoch_parts *parts) {
     struct epoch *epoch = malloc(sizeof(*epoch));
     if (epoch)
-        *epoch = (struct epoch){settings_ref(settings), metrics_ref(metrics), n_connections, 1};
+        *epoch = (struct epoch){
+            .settings = settings_ref(parts->settings),
+            .metrics = metrics_ref(parts->metrics),
+            .public_tls = parts->public_tls ? tls_server_ref(parts->public_tls) : NULL,
+            .n_connections = parts->n_connections,
+            .layout = parts->layout,
+            .n_holders = 1,
+        };
     return epoch;
 }
 
@@ -294,6 +306,7 @@ void epoch_free(struct epoch *epoch) {
         return;
     settings_unref(epoch->settings);
     metrics_unref(epoch->metrics);
+    tls_server_unref(epoch->public_tls);
     free(epoch);
 }
 
@@ -319,15 +332,22 @@ static void change_cache(struct gateway *gateway, const struct settings *before,
 
 void gateway_change(struct gateway *gateway, struct epoch *epoch, struct keyring *ring) {
     struct epoch *before = gateway->epoch;
+    if (ring->layout != epoch->layout) {
+        epoch_free(epoch);
+        return;
+    }
     gateway->epoch = epoch;
     gateway->parts.settings = epoch->settings;
     gateway->parts.metrics = epoch->metrics;
+    gateway->parts.public_tls = epoch->public_tls;
     gateway->parts.n_connections = epoch->n_connections;
 
     struct front_limits front = front_limits_of(&gateway->parts);
     struct upstream_limits upstream = upstream_limits_of(epoch->settings);
-    if (gateway->front)
+    if (gateway->front) {
         front_set_limits(gateway->front, &front);
+        gateway_set_tls(gateway, epoch->public_tls);
+    }
     upstream_pool_set_limits(gateway->pool, &upstream);
     change_cache(gateway, before->settings, epoch->settings);
 

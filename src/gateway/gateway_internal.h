@@ -7,7 +7,9 @@
 struct epoch {
     struct settings *settings;
     struct metrics *metrics;
+    struct tls_server *public_tls;
     uint32_t n_connections;
+    uint64_t layout;  /* of the keyrings that number its issuers as it does */
     size_t n_holders; /* exchanges, and the gateway while it is the present one: one thread */
 };
 void epoch_release(struct epoch *epoch);

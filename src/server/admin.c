@@ -2,8 +2,10 @@
 /* What an operator reads. Everything here is a copy of something that others keep. */
 #include "server/admin.h"
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "io/service.h"
+#include <stdio.h>
 #include <unistd.h>
 
 static const char page[] =
@@ -27,6 +29,41 @@ static const char page[] =
     "t('m',(await(await fetch('metrics')).text()).split('\\n').filter(l=>l&&l[0]!='#'&&!/ "
     "0$/.test(l)&&!/_bucket/.test(l)).join('\\n'))"
     "}catch(e){t('r','no answer: '+e)}}show();setInterval(show,2000)</script>";
+
+/* ---- what a reload changes ---- */
+
+/* As of one moment: other settings may come while an answer is written. */
+struct loaded {
+    struct metrics *metrics;
+    int64_t wall_s;
+    uint64_t n_reloads, n_refusals;
+    char refusal[256];
+};
+
+static void loaded_fini(struct loaded *loaded) { metrics_unref(loaded->metrics); }
+
+void admin_note_settings(struct admin *admin, struct metrics *metrics) {
+    struct now now = clock_now();
+    pthread_mutex_lock(&admin->lock);
+    struct metrics *before = admin->metrics;
+    admin->metrics = metrics_ref(metrics);
+    admin->n_reloads += before != NULL;
+    admin->loaded_wall_s = now_s(&now);
+    admin->refusal[0] = '\0';
+    pthread_mutex_unlock(&admin->lock);
+    metrics_unref(before);
+}
+
+void admin_note_refusal(struct admin *admin, const char *why) {
+    pthread_mutex_lock(&admin->lock);
+    admin->n_refusals++;
+    snprintf(admin->refusal, sizeof(admin->refusal), "%s", why);
+    pthread_mutex_unlock(&admin->lock);
+}
+
+void admin_fini(struct admin *admin) { metrics_unref(admin->metrics); }
+
+/* ---- answers ---- */
 
 static const char *state_name(enum keys_state state) {
     switch (state) {
@@ -66,7 +103,27 @@ static int put_limits(struct buffer *out, const struct admin *admin) {
     return buffer_append_byte(out, '}');
 }
 
-static int put_status(struct buffer *out, const struct admin *admin) {
+static struct loaded look_at_loaded(struct admin *admin) {
+    pthread_mutex_lock(&admin->lock);
+    struct loaded loaded = {metrics_ref(admin->metrics), admin->loaded_wall_s, admin->n_reloads,
+                            admin->n_refusals, ""};
+    memcpy(loaded.refusal, admin->refusal, sizeof(loaded.refusal));
+    pthread_mutex_unlock(&admin->lock);
+    return loaded;
+}
+
+static int put_loaded(struct buffer *out, struct admin *admin) {
+    CLEANUP(loaded_fini) struct loaded loaded = look_at_loaded(admin);
+    char time[25];
+    clock_rfc3339(loaded.wall_s * NS_PER_S, time);
+    TRY(buffer_printf(
+        out, ",\"settings\":{\"loaded\":\"%s\",\"reloads\":%llu,\"refused\":%llu,\"error\":", time,
+        (unsigned long long)loaded.n_reloads, (unsigned long long)loaded.n_refusals));
+    TRY(put_json_string(out, str_of(loaded.refusal)));
+    return buffer_append_byte(out, '}');
+}
+
+static int put_status(struct buffer *out, struct admin *admin) {
     char why[256] = "";
     bool is_draining = atomic_load(&admin->is_draining);
     bool is_ready = key_source_is_ready(admin->keys, why);
@@ -80,14 +137,14 @@ static int put_status(struct buffer *out, const struct admin *admin) {
                       is_ready && !is_draining ? "true" : "false"));
     TRY(put_json_string(out, str_of(why)));
     TRY(buffer_append(out, STR(",\"issuers\":[")));
-    for (size_t i = 0; i < admin->settings->tokens.n_issuers; i++) {
-        struct key_status status;
-        key_source_status(admin->keys, i, &status);
+    struct key_status status;
+    for (size_t i = 0; key_source_status(admin->keys, i, &status); i++) {
         TRY(buffer_append(out, i ? STR(",") : STR("")));
-        TRY(put_issuer(out, admin->settings->tokens.issuers[i].name, &status));
+        TRY(put_issuer(out, str_of(status.name), &status));
     }
     TRY(buffer_append_byte(out, ']'));
     TRY(put_limits(out, admin));
+    TRY(put_loaded(out, admin));
     return buffer_append(out, STR("}\n"));
 }
 
@@ -116,13 +173,12 @@ static int put_key_metrics(struct buffer *out, const struct admin *admin) {
     for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
         TRY(buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n", rows[r].name, rows[r].help,
                           rows[r].name, rows[r].type));
-        for (size_t i = 0; i < admin->settings->tokens.n_issuers; i++) {
-            struct key_status status;
-            key_source_status(admin->keys, i, &status);
+        struct key_status status;
+        for (size_t i = 0; key_source_status(admin->keys, i, &status); i++) {
             const int64_t values[] = {(int64_t)status.n_keys, status.age_s,
                                       (int64_t)status.n_fetches, (int64_t)status.n_failures};
             TRY(buffer_printf(out, "%s{issuer=", rows[r].name));
-            TRY(put_json_string(out, admin->settings->tokens.issuers[i].name));
+            TRY(put_json_string(out, str_of(status.name)));
             TRY(buffer_printf(out, "} %lld\n", (long long)values[r]));
         }
     }
@@ -149,13 +205,28 @@ static int put_limit_metrics(struct buffer *out, const struct admin *admin) {
         (unsigned long long)stats.n_shared, (unsigned long long)log_dropped(), JG_VERSION);
 }
 
-static int write_metrics(struct buffer *out, const struct admin *admin) {
-    TRY(metrics_render(admin->metrics, out));
+static int put_reload_metrics(struct buffer *out, const struct loaded *loaded) {
+    return buffer_printf(
+        out,
+        "# HELP jotgate_reloads_total Times that the settings were read again.\n"
+        "# TYPE jotgate_reloads_total counter\n"
+        "jotgate_reloads_total{result=\"ok\"} %llu\njotgate_reloads_total{result=\"failed\"} %llu\n"
+        "# HELP jotgate_settings_loaded_timestamp_seconds When the settings in force were read.\n"
+        "# TYPE jotgate_settings_loaded_timestamp_seconds gauge\n"
+        "jotgate_settings_loaded_timestamp_seconds %lld\n",
+        (unsigned long long)loaded->n_reloads, (unsigned long long)loaded->n_refusals,
+        (long long)loaded->wall_s);
+}
+
+static int write_metrics(struct buffer *out, struct admin *admin) {
+    CLEANUP(loaded_fini) struct loaded loaded = look_at_loaded(admin);
+    TRY(metrics_render(loaded.metrics, out));
+    TRY(put_reload_metrics(out, &loaded));
     TRY(put_key_metrics(out, admin));
     return put_limit_metrics(out, admin);
 }
 
-static int answer_get(const struct admin *admin, struct str path, struct service_answer *answer) {
+static int answer_get(struct admin *admin, struct str path, struct service_answer *answer) {
     if (str_eq(path, STR("/healthz")))
         return buffer_append(&answer->body, STR("{\"status\":\"ok\"}\n"));
     if (str_eq(path, STR("/readyz")))
@@ -177,7 +248,7 @@ static int answer_get(const struct admin *admin, struct str path, struct service
 }
 
 void admin_handle(void *arg, const struct service_request *request, struct service_answer *answer) {
-    const struct admin *admin = arg;
+    struct admin *admin = arg;
     int failure;
     if (str_eq(request->method, STR("GET")) || str_eq(request->method, STR("HEAD"))) {
         failure = answer_get(admin, request->path, answer);

@@ -2,6 +2,9 @@
 /* Start: bottom up; stop: top down. The main thread only waits for signals; the workers share nothing but what is handed out here. */
 #include "server/server.h"
 
+#include "crash.h"
+#include "server_state.h"
+
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -9,8 +12,6 @@
 #include "io/service.h"
 #include "io/tls_server.h"
 #include "limit/slots.h"
-#include "server/admin.h"
-#include "server/worker.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -22,25 +23,9 @@
 #include <time.h>
 
 #define BACKLOG               4096
-#define WORKERS_MAX           256
+#define STILL_LOOKS_MAX       60
 #define FILES_KEPT            24 /* log, admin, key fetches, resolver */
 #define FILES_KEPT_PER_WORKER 6
-
-struct server {
-    struct settings *settings;
-    struct tls_server *tls; /* of the public listener; NULL: plain HTTP */
-    struct resolver *resolver;
-    struct key_origin *origins;
-    struct key_source *keys;
-    struct memory_limits *limits;
-    struct slots *connections, *requests, *sockets_by_ip, *sockets_by_subject;
-    struct metrics *metrics;
-    struct admin admin;
-    struct service *service;
-    struct worker *workers[WORKERS_MAX];
-    size_t n_wanted, n_workers; /* how many there are to be; how many there are */
-    char via_id[32];
-};
 
 /* ---- start ---- */
 
@@ -89,16 +74,13 @@ static int start_tls(struct server *server, char why[256]) {
     return 0;
 }
 
-static int start_keys(struct server *server) {
-    const struct settings *s = server->settings;
-    struct key_times times = {s->jwks_refresh_s, s->jwks_max_stale_s, s->jwks_cooldown_s,
-                              s->jwks_timeout_ms};
-    server->origins = calloc(s->tokens.n_issuers, sizeof(*server->origins));
-    if (!server->origins)
-        return -ENOMEM;
-    for (size_t i = 0; i < s->tokens.n_issuers; i++) {
+struct key_origin *server_origins(const struct settings *s, struct key_times *times) {
+    struct key_origin *origins = calloc(s->tokens.n_issuers + 1, sizeof(*origins));
+    *times = (struct key_times){s->jwks_refresh_s, s->jwks_max_stale_s, s->jwks_cooldown_s,
+                                s->jwks_timeout_ms};
+    for (size_t i = 0; origins && i < s->tokens.n_issuers; i++) {
         const struct issuer_source *source = &s->sources[i];
-        server->origins[i] = (struct key_origin){
+        origins[i] = (struct key_origin){
             .name = s->tokens.issuers[i].name,
             .jwks_url = source->jwks_url,
             .jwks_file = source->jwks_file,
@@ -109,7 +91,16 @@ static int start_keys(struct server *server) {
             .hs256_secret = source->hs256_secret,
         };
     }
-    server->keys = key_source_new(server->origins, s->tokens.n_issuers, &times);
+    return origins;
+}
+
+static int start_keys(struct server *server) {
+    struct key_times times;
+    CLEANUP(cleanup_free)
+    struct key_origin *origins = server_origins(server->settings, &times);
+    if (!origins)
+        return -ENOMEM;
+    server->keys = key_source_new(origins, server->settings->tokens.n_issuers, &times);
     return server->keys ? 0 : -errno;
 }
 
@@ -155,9 +146,8 @@ static int start_worker(struct server *server, const struct gateway_parts *parts
 
 /* A worker's share of the connections, no more than the descriptors allow: each may need one upstream, and one that is accepted but
  * can never be forwarded is worse than one that is refused. */
-static uint32_t count_connections(const struct server *server) {
-    size_t wanted =
-        (server->settings->http.max_connections + server->n_wanted - 1) / server->n_wanted;
+uint32_t server_share_connections(const struct server *server, const struct settings *s) {
+    size_t wanted = (s->http.max_connections + server->n_wanted - 1) / server->n_wanted;
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == RLIM_INFINITY)
         return (uint32_t)wanted;
@@ -187,7 +177,7 @@ static int start_workers(struct server *server, char why[256]) {
         .sockets_by_subject = server->sockets_by_subject,
         .metrics = server->metrics,
         .n_workers = server->n_wanted,
-        .n_connections = count_connections(server),
+        .n_connections = server_share_connections(server, s),
         .via_id = str_of(server->via_id),
     };
     int failure = endpoint_parse(s->listen, &listen) ? look_whether_free(&listen) : -EINVAL;
@@ -204,9 +194,7 @@ static int start_admin(struct server *server, char why[256]) {
     const struct settings *s = server->settings;
     struct endpoint listen;
     struct now now = clock_now();
-    server->admin.settings = s;
     server->admin.keys = server->keys;
-    server->admin.metrics = server->metrics;
     server->admin.limits = server->limits;
     server->admin.n_workers = server->n_workers;
     server->admin.started_wall_s = now_s(&now);
@@ -248,8 +236,10 @@ static int start_all(struct server *server, char why[256]) {
     server->sockets_by_ip = slots_new();
     server->sockets_by_subject = slots_new();
     if (!server->resolver || !server->limits || !server->metrics || !server->connections ||
-        !server->requests || !server->sockets_by_ip || !server->sockets_by_subject)
+        !server->requests || !server->sockets_by_ip || !server->sockets_by_subject || !server->file)
         return -ENOMEM;
+    admin_note_settings(&server->admin, server->metrics);
+    TRY(fixed_note(&server->fixed, server->settings));
     TRY(start_keys(server));
     TRY(start_workers(server, why));
     TRY(start_admin(server, why));
@@ -265,7 +255,9 @@ int server_start(struct server **out, struct settings *settings, char why[256]) 
         return -ENOMEM;
     why[0] = '\0';
     block_signals();
+    crash_speak();
     server->settings = settings_ref(settings);
+    server->file = str_dup(settings->file);
     server->n_wanted = count_wanted(settings);
     int failure = start_all(server, why);
     if (failure < 0) {
@@ -284,13 +276,22 @@ int server_start(struct server **out, struct settings *settings, char why[256]) 
 
 /* ---- drain and stop ---- */
 
-/* True when a signal came within `ns`. */
+/* True when a signal came within `ns` that ends it at once. */
 static bool wait_for_signal(int64_t ns) {
     sigset_t set = waited_signals();
     sigdelset(&set, SIGUSR1);
-    sigdelset(&set, SIGHUP);
-    struct timespec timeout = {(time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S)};
-    return sigtimedwait(&set, NULL, &timeout) > 0;
+    int64_t until_ns = clock_now().mono_ns + ns;
+    for (int64_t left_ns = ns; left_ns >= 0; left_ns = until_ns - clock_now().mono_ns) {
+        struct timespec timeout = {(time_t)(left_ns / NS_PER_S), (long)(left_ns % NS_PER_S)};
+        int number = sigtimedwait(&set, NULL, &timeout);
+        if (number > 0 && number != SIGHUP)
+            return true;
+        if (number == SIGHUP)
+            log_warn("settings not reloaded: the process is ending", F_TEXT("signal", "SIGHUP"));
+        else if (errno == EAGAIN)
+            break;
+    }
+    return false;
 }
 
 static bool all_ended(const struct server *server) {
@@ -324,19 +325,38 @@ static bool attend_to(struct server *server, int signal_number) {
         key_source_refresh(server->keys);
         return true;
     case SIGHUP:
-        log_warn("settings are not reloaded while running: restart to change them",
-                 F_TEXT("signal", "SIGHUP"));
+        server_reload(server);
         return true;
     default:
         return false;
     }
 }
 
+/* Each second of ours must see each worker live through one of its own; counted in looks, so that a process that was stopped as a
+ * whole (SIGSTOP, a frozen container) wakes up to no alarm. Half a gateway would go on taking its share of the connections. */
+static void watch_workers(struct server *server) {
+    for (size_t i = 0; i < server->n_workers; i++) {
+        unsigned n = worker_beats(server->workers[i]);
+        server->n_still[i] = n == server->n_beats[i] ? server->n_still[i] + 1 : 0;
+        server->n_beats[i] = n;
+        if (server->n_still[i] < STILL_LOOKS_MAX)
+            continue;
+        log_error("a worker is stuck: the process ends", F_INT("worker", i),
+                  F_INT("seconds", STILL_LOOKS_MAX));
+        log_stop();
+        abort();
+    }
+}
+
 void server_run(struct server *server) {
     sigset_t set = waited_signals();
+    const struct timespec second = {.tv_sec = 1};
     int signal_number = 0;
-    while (sigwait(&set, &signal_number) != 0 || attend_to(server, signal_number))
-        continue;
+    do {
+        signal_number = sigtimedwait(&set, NULL, &second);
+        if (signal_number < 0 && errno == EAGAIN)
+            watch_workers(server);
+    } while (signal_number < 0 || attend_to(server, signal_number));
     log_info("signal", F_TEXT("name", signal_number == SIGTERM ? "SIGTERM" : "SIGINT"));
     drain(server);
     log_info("stopped", F_BOOL("clean", all_ended(server)));
@@ -352,7 +372,7 @@ void server_free(struct server *server) {
     for (size_t i = 0; i < server->n_workers; i++)
         worker_free(server->workers[i]);
     key_source_free(server->keys);
-    free(server->origins);
+    admin_fini(&server->admin);
     metrics_unref(server->metrics);
     slots_free(server->connections);
     slots_free(server->requests);
@@ -362,5 +382,6 @@ void server_free(struct server *server) {
     resolver_free(server->resolver);
     tls_server_unref(server->tls);
     settings_unref(server->settings);
+    free(server->file);
     free(server);
 }

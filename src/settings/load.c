@@ -401,7 +401,9 @@ static int make(struct settings **out, struct str text, const char *file, settin
 
 int settings_parse(struct settings **out, struct str text, const char *name,
                    settings_report *report, void *arg) {
-    return make(out, text, name, report, arg);
+    TRY(make(out, text, name, report, arg));
+    (*out)->is_from_text = true;
+    return 0;
 }
 
 int settings_load(struct settings **out, const char *file, settings_report *report, void *arg) {

@@ -83,6 +83,27 @@ class Drain(Story):
         self.assertEqual(self.gateway.process.wait(DEADLINE_S), 0)
 
 
+class Crash(Story):
+    shared = False
+    settings = SETTINGS
+
+    def test_whatever_dies_takes_the_process_down_and_says_so(self):
+        gateway = self.start()
+        self.assertEqual(self.get("/open").status, 200)
+        names = set()
+        for task in os.listdir(f"/proc/{gateway.pid}/task"):
+            with open(f"/proc/{gateway.pid}/task/{task}/comm", encoding="ascii") as file:
+                names.add(file.read().strip())
+        self.assertLessEqual({"worker-0", "worker-1"}, names)
+        gateway.signal(signal.SIGABRT)
+        self.assertEqual(gateway.process.wait(DEADLINE_S), -signal.SIGABRT)
+        for reader in gateway.readers:
+            reader.join(DEADLINE_S)
+        self.assertRegex("\n".join(gateway.errors), r"jotgate: fatal signal 06 in thread \S+")
+        self._cleanups = [each for each in self._cleanups if each[0] != gateway.stop]
+        gateway.kill()
+
+
 class Start(Story):
     shared = False
     settings = SETTINGS
@@ -124,12 +145,6 @@ class Start(Story):
             code, out, err = run_program("check", env={"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_JWT_SECRET": value})
             self.assertEqual(code, 2, out + err)
             self.assertIn("SUPABASE_JWT_SECRET", out + err)
-
-    def test_a_hangup_changes_nothing_and_is_answered_in_the_log(self):
-        gateway = self.start()
-        gateway.signal(signal.SIGHUP)
-        gateway.wait_for_log(lambda line: line.get("signal") == "SIGHUP", "a line that says what to do")
-        self.assertEqual(self.get("/open").status, 200)
 
     def test_without_a_project_it_says_what_to_set(self):
         code, out, err = run_program("run")

@@ -26,18 +26,19 @@ static void begin(bool has_secret) {
     else
         origin.jwks_url = STR("http://127.0.0.1:1/none");
     admin = (struct admin){
-        .settings = settings,
         .keys = key_source_new(&origin, 1, &times),
         .limits = memory_limits_new(&MEMORY_LIMITS_DEFAULT),
-        .metrics = metrics_new(settings, 1),
         .n_workers = 3,
     };
+    struct metrics *metrics = metrics_new(settings, 1);
+    admin_note_settings(&admin, metrics);
+    metrics_unref(metrics);
 }
 
 static void end(void) {
     buffer_release(&answer.body);
     key_source_free(admin.keys);
-    metrics_unref(admin.metrics);
+    admin_fini(&admin);
     memory_limits_free(admin.limits);
     settings_unref(settings);
     place_close(&place);
