@@ -11,5 +11,8 @@ bool charges_take(struct exchange *x);
 enum problem charges_problem(const struct exchange *x);
 /* What stands, without counting. */
 void charges_look(struct exchange *x);
+/* Where the route's cost is settled by a field of the answer: charge the difference to what was reserved, and let x->outcome say what stands.
+ * Without the field, or with one that is no whole number up to 10^9, the reserve stands. */
+void charges_settle(struct exchange *x, struct fields answer);
 /* Is this the session refresh, whose refusal by 4xx would sign the user out? */
 bool charges_is_refresh(const struct exchange *x);

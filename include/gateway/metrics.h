@@ -33,6 +33,14 @@ void metrics_count_token(struct metrics *metrics, size_t worker, size_t issuer,
 void metrics_count_limit(struct metrics *metrics, size_t worker, const struct limit_policy *policy,
                          bool refused);
 
+/* What is not as it should be, is coped with, and is told in the log once. True for the first of the process' life. */
+enum metrics_oddity {
+    ODDITY_UNKNOWN_PLAN, /* a token names a tier that is not there */
+    ODDITY_UNSETTLED,    /* an answer did not say what the call had cost */
+    ODDITY_COUNT,
+};
+bool metrics_count_oddity(struct metrics *metrics, size_t worker, enum metrics_oddity oddity);
+
 /* Things that stand at a value; each worker sets its own, the reader sums. */
 enum metrics_gauge {
     GAUGE_CONNECTIONS,

@@ -60,6 +60,16 @@ struct plans {
     size_t anonymous_tier; /* SIZE_MAX: none (then only named limits meet anonymous callers) */
 };
 
+/* What a subscription's status costs its holder. */
+struct payment {
+    bool has_claim; /* else no status counts */
+    size_t claim_path;
+    const struct str *downgrade; /* these get the default tier */
+    size_t n_downgrade;
+    const struct str *refuse; /* these get 402 */
+    size_t n_refuse;
+};
+
 /* An entry of a route's `limits`. */
 struct route_limit {
     bool is_plan;     /* "plan" or "plan.GROUP" */
@@ -81,7 +91,9 @@ struct route {
     enum credential credential;
     const struct route_limit *limits;
     size_t n_limits;
-    int64_t cost;
+    int64_t cost;             /* or what is reserved, where the answer tells */
+    struct str settle_header; /* names the field that says what a call cost; empty: `cost` is it */
+    bool ignores_payment;
     int64_t connect_ns, first_byte_ns, idle_ns;
     const struct token_place *token_from; /* beside Authorization */
     size_t n_token_from;
@@ -168,6 +180,7 @@ struct settings {
     enum limits_mode limits_mode;
     const struct zone *zones; /* that quotas name, by `next` */
     struct plans plans;
+    struct payment payment;
     const struct named_limit *limits;
     size_t n_limits;
     struct named_limit refresh_limit; /* default 1800/minute, burst 600, per ip, for everyone */

@@ -231,6 +231,8 @@ static const char *hint_of(enum problem problem) {
             "Send the user's access token as 'Authorization: Bearer <token>'.",
         [PROBLEM_BAD_JWT] = "Sign in again, or refresh the session.",
         [PROBLEM_TOKEN_EXPIRED] = "Refresh the session.",
+        [PROBLEM_PAYMENT_REQUIRED] =
+            "Pay the subscription; then sign in again, or refresh the session.",
         [PROBLEM_SERVICE_CALLER_REFUSED] =
             "Use a publishable key and a user's token; secret keys belong on servers.",
         [PROBLEM_TOO_MANY_AT_ONCE] =

@@ -2,8 +2,12 @@
 /* From (route, caller, settings) to the list of counters that this request touches. Nothing is counted here. */
 #include "gateway/charges.h"
 
+#include "base/log.h"
+#include "gateway/subscription.h"
 #include "gateway_internal.h"
 #include <assert.h>
+
+#define SETTLED_COST_MAX 1000000000
 
 /* An is_anonymous user has a subject that costs nothing to make anew: such callers are limited like those without one. */
 static bool is_anonymous(const struct exchange *x) {
@@ -55,26 +59,8 @@ static void charge(struct exchange *x, const struct limit_policy *policy) {
         .policy = policy, .key = key_of(x, policy), .cost = x->route ? x->route->cost : 1};
 }
 
-static const struct tier *tier_named(const struct plans *plans, struct str name) {
-    for (size_t i = 0; i < plans->n_tiers; i++)
-        if (str_eq(plans->tiers[i].name, name))
-            return &plans->tiers[i];
-    return NULL;
-}
-
-static const struct tier *tier_of(const struct exchange *x) {
-    const struct plans *plans = &x->settings->plans;
-    if (is_anonymous(x))
-        return plans->anonymous_tier == SIZE_MAX ? NULL : &plans->tiers[plans->anonymous_tier];
-    const struct tier *named = NULL;
-    if (plans->has_claim && claims_value_count(x->caller.claims, plans->claim_path) > 0)
-        named = tier_named(plans, claims_value(x->caller.claims, plans->claim_path, 0));
-    return named ? named : &plans->tiers[plans->default_tier];
-}
-
 static void charge_plan(struct exchange *x, struct str group_name) {
-    const struct tier *tier =
-        x->caller.kind == CALLER_SERVICE || x->settings->plans.n_tiers == 0 ? NULL : tier_of(x);
+    const struct tier *tier = subscription_tier(x);
     for (size_t g = 0; tier && g < tier->n_groups; g++)
         if (str_eq(tier->groups[g].name, group_name))
             for (size_t i = 0; i < tier->groups[g].n_policies; i++)
@@ -144,6 +130,38 @@ enum problem charges_problem(const struct exchange *x) {
 void charges_look(struct exchange *x) {
     if (x->n_charges > 0)
         x->outcome = limiter_look(x->parts->limits, x->charges, x->n_charges, exchange_now(x));
+}
+
+/* One field with a whole number, or nothing that could be charged. */
+static bool find_cost(struct fields fields, struct str name, int64_t *cost) {
+    uint64_t value = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < fields.n; i++)
+        if (str_eq_nocase(fields.list[i].name, name)) {
+            if (++n > 1 || !str_to_u64(fields.list[i].value, &value) || value > SETTLED_COST_MAX)
+                return false;
+        }
+    *cost = (int64_t)value;
+    return n == 1;
+}
+
+void charges_settle(struct exchange *x, struct fields answer) {
+    const struct gateway_parts *parts = x->parts;
+    int64_t cost;
+    if (!x->route || x->route->settle_header.n == 0 || x->n_charges == 0)
+        return;
+    if (!find_cost(answer, x->route->settle_header, &cost)) {
+        if (metrics_count_oddity(parts->metrics, parts->worker, ODDITY_UNSETTLED))
+            log_warn("an answer did not say what the call cost; what was reserved stands",
+                     F_STR("route", x->route->label), F_STR("header", x->route->settle_header));
+        return;
+    }
+    limiter_settle(parts->limits, x->charges, &x->outcome, cost - x->route->cost, exchange_now(x));
+    struct limit_outcome stands =
+        limiter_look(parts->limits, x->charges, x->n_charges, exchange_now(x));
+    for (size_t i = 0; i < x->n_charges; i++)
+        if (x->outcome.states[i].allowed)
+            x->outcome.states[i] = stands.states[i];
 }
 
 bool charges_is_refresh(const struct exchange *x) {

@@ -20,7 +20,14 @@
 static const double bounds_s[N_BOUNDS] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
                                           0.25,  0.5,    1,     2.5,  5,     10,   60};
 
-enum sum { SUM_BYTES_IN, SUM_BYTES_OUT, SUM_CACHE_HITS, SUM_CACHE_MISSES, SUM_COUNT };
+enum sum {
+    SUM_BYTES_IN,
+    SUM_BYTES_OUT,
+    SUM_CACHE_HITS,
+    SUM_CACHE_MISSES,
+    SUM_ODDITIES,
+    SUM_COUNT = SUM_ODDITIES + ODDITY_COUNT
+};
 
 /* Columns of the table that knows no settings. */
 enum {
@@ -203,6 +210,12 @@ static int64_t sum(const struct metrics *m, size_t column) {
     return counters_sum(m->ledger->fixed, column);
 }
 
+bool metrics_count_oddity(struct metrics *m, size_t worker, enum metrics_oddity oddity) {
+    bool is_first = sum(m, SUMS + SUM_ODDITIES + oddity) == 0;
+    add(m, worker, SUMS + SUM_ODDITIES + oddity, 1);
+    return is_first;
+}
+
 static int put_row(struct buffer *out, const char *name, const struct row *row, size_t column,
                    const char *label, const char *value) {
     return buffer_printf(out, "%s{%s,%s=\"%s\"} %lld\n", name, row->labels, label, value,
@@ -273,6 +286,25 @@ static int put_histogram(const struct metrics *m, struct buffer *out, size_t fir
         name, (double)sum(m, first + N_BOUNDS + 1) / (double)NS_PER_S, name, (long long)below);
 }
 
+/* No labels, so the names say it. */
+static int put_oddities(const struct metrics *m, struct buffer *out) {
+    static const struct {
+        const char *name, *help;
+    } rows[ODDITY_COUNT] = {
+        [ODDITY_UNKNOWN_PLAN] = {"jotgate_unknown_plans_total",
+                                 "Requests whose token names a tier that is not there."},
+        [ODDITY_UNSETTLED] =
+            {"jotgate_unsettled_total",
+             "Answers that did not say what the call had cost; the reserve stood."},
+    };
+    for (size_t i = 0; i < ODDITY_COUNT; i++) {
+        TRY(put_head(out, rows[i].name, "counter", rows[i].help));
+        TRY(buffer_printf(out, "%s %lld\n", rows[i].name,
+                          (long long)sum(m, SUMS + SUM_ODDITIES + i)));
+    }
+    return 0;
+}
+
 static int put_gauges(const struct metrics *m, struct buffer *out) {
     /* clang-format off */
     static const struct { const char *name, *type, *help, *label; } rows[GAUGE_COUNT] = {
@@ -330,5 +362,6 @@ int metrics_render(const struct metrics *m, struct buffer *out) {
                       "%lld\njotgate_body_bytes_total{direction=\"out\"} %lld\n",
                       (long long)sum(m, SUMS + SUM_BYTES_IN),
                       (long long)sum(m, SUMS + SUM_BYTES_OUT)));
+    TRY(put_oddities(m, out));
     return put_gauges(m, out);
 }

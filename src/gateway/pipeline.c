@@ -17,6 +17,7 @@
 #include "gateway/relay.h"
 #include "gateway/request_head.h"
 #include "gateway/sockets.h"
+#include "gateway/subscription.h"
 #include "gateway_internal.h"
 #include "http/websocket.h"
 #include <assert.h>
@@ -169,6 +170,8 @@ static enum outcome authorize(struct exchange *x) {
         if (!x->caller.claims || !claim_rule_is_met(&x->route->require[i], x->caller.claims))
             return refuse(x, PROBLEM_INSUFFICIENT_SCOPE,
                           "a claim that the route requires is missing or has another value");
+    if (subscription_is_refused(x))
+        return refuse(x, PROBLEM_PAYMENT_REQUIRED, "the subscription's payment status is refused");
     return NEXT;
 }
 

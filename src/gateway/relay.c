@@ -8,6 +8,7 @@
 #include "gateway/relay.h"
 
 #include "gateway/answer.h"
+#include "gateway/charges.h"
 #include "gateway/lifetime.h"
 #include "gateway/location.h"
 #include "gateway/request_head.h"
@@ -117,6 +118,8 @@ static int write_answer_fields(const struct exchange *x, const struct head *head
             continue;
         if (field->id == FIELD_X_REQUEST_ID || field_is_forbidden_in_answer(field->name))
             continue;
+        if (str_eq_nocase(field->name, x->route->settle_header)) /* between upstream and gateway */
+            continue;
         if (field->id == FIELD_CONTENT_TYPE &&
             str_starts_nocase(field->value, STR("application/vnd.fly.replay")))
             continue;
@@ -148,6 +151,7 @@ void relay_answer_head(struct exchange *x) {
         return;
     }
     x->status = head->status;
+    charges_settle(x, head->fields);
 
     if (write_answer_fields(x, head, fields) < 0) {
         exchange_cut(x, "out of memory");

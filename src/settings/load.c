@@ -306,6 +306,7 @@ static const struct entry sections[] = {
     {"cors",          read_cors,          0,                 ""},
     {"issuers",       read_later,         0,                 NULL},
     {"plans",         read_later,         0,                 NULL},
+    {"payment",       read_later,         0,                 NULL},
     {"limits",        read_later,         0,                 NULL},
     {"builtin",       read_later,         0,                 NULL},
     {"routes",        read_later,         0,                 NULL},
@@ -376,8 +377,8 @@ static bool read_all(struct reader *r, const struct branch *root, struct setting
             "is not set: the project's URL, like https://abc.supabase.co (or start with -c FILE)");
         return false;
     }
-    is_good =
-        is_good && read_issuers(r, root, s) && read_limits(r, root, s) && read_routes(r, root, s);
+    is_good = is_good && read_issuers(r, root, s) && read_limits(r, root, s) &&
+              read_payment(r, root, s) && read_routes(r, root, s);
     s->access.tokens = &s->tokens;
     s->access.project = &s->project;
     return is_good;

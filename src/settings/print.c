@@ -286,6 +286,19 @@ static int print_plans(const struct settings *s, struct buffer *out) {
     return 0;
 }
 
+static int print_payment(const struct settings *s, struct buffer *out) {
+    const struct payment *payment = &s->payment;
+    if (!payment->has_claim)
+        return 0;
+    TRY(buffer_append(out, STR("payment: { claim: ")));
+    TRY(put_claim(out, s, payment->claim_path));
+    TRY(buffer_append(out, STR(", downgrade: ")));
+    TRY(put_list(out, payment->downgrade, payment->n_downgrade));
+    TRY(buffer_append(out, STR(", refuse: ")));
+    TRY(put_list(out, payment->refuse, payment->n_refuse));
+    return buffer_append(out, STR(" }\n"));
+}
+
 static int print_limit(const struct settings *s, const struct named_limit *limit,
                        struct buffer *out) {
     const struct limit_policy *policy = &limit->policy;
@@ -366,8 +379,8 @@ static int print_cors(const struct settings *s, struct buffer *out) {
 
 int settings_print(const struct settings *s, struct buffer *out) {
     static int (*const sections[])(const struct settings *, struct buffer *) = {
-        print_choices, print_tls,   print_plain, print_access, print_issuers, print_plans,
-        print_limits,  print_redis, print_trust, print_cors,   print_routes,
+        print_choices, print_tls,    print_plain, print_access, print_issuers, print_plans,
+        print_payment, print_limits, print_redis, print_trust,  print_cors,    print_routes,
     };
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
         TRY(sections[i](s, out));

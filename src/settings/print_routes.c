@@ -107,6 +107,11 @@ static int put_rest(struct buffer *out, const struct settings *s, const struct r
         TRY(put_size(out, route->max_body_bytes));
     }
     TRY(put_token_from(out, route));
+    if (route->ignores_payment)
+        TRY(buffer_append(out, STR("  payment: ignore")));
+    if (route->settle_header.n > 0)
+        return buffer_printf(out, "  cost: { reserve: %lld, settle: header:" STR_FMT " }",
+                             (long long)route->cost, STR_ARG(route->settle_header));
     return route->cost == 1 ? 0 : buffer_printf(out, "  cost: %lld", (long long)route->cost);
 }
 

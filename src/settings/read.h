@@ -80,6 +80,7 @@ bool read_claim_path(struct reader *r, const struct branch *b, struct str path,
 bool read_issuers(struct reader *r, const struct branch *root, struct settings *s);
 bool read_limits(struct reader *r, const struct branch *root,
                  struct settings *s); /* limits, plans: limits.c */
+bool read_payment(struct reader *r, const struct branch *root, struct settings *s);
 bool read_routes(struct reader *r, const struct branch *root, struct settings *s);
 bool read_redis(struct reader *r, const struct branch *b, void *target); /* struct redis_settings */
 bool read_trust(struct reader *r, const struct branch *b, void *target); /* struct trust */

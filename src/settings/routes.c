@@ -17,6 +17,8 @@ struct route_section {
     bool has_limits;
     uint64_t max_body;
     int64_t cost;
+    struct str settle_header;
+    int payment;
     struct {
         int64_t connect_ns, first_byte_ns, idle_ns;
     } timeouts;
@@ -58,6 +60,33 @@ static bool read_timeouts(struct reader *r, const struct branch *b, void *target
     return READ_SECTION(r, b->line ? b : NULL, entries, target);
 }
 
+static bool read_settle(struct reader *r, const struct branch *b, void *target) {
+    struct str text;
+    if (!read_scalar(r, b, &text, NULL))
+        return false;
+    if (str_starts(text, STR("header:")))
+        return read_header_name(r, b, str_skip(text, 7), target);
+    reader_error(r, b, "'" STR_FMT "': expected header:NAME, the answer's field that says the cost",
+                 STR_ARG(str_first(text, 60)));
+    return false;
+}
+
+/* A number, or { reserve: N, settle: header:NAME }. */
+static bool read_price(struct reader *r, const struct branch *b, void *target) {
+    static const struct entry parts[] = {
+        {"reserve", read_cost, offsetof(struct route_section, cost), "1"},
+        {"settle", read_settle, offsetof(struct route_section, settle_header), "!"},
+    };
+    if (b->kind != BRANCH_MAP)
+        return read_cost(r, b, target);
+    return READ_SECTION(r, b, parts, (char *)target - offsetof(struct route_section, cost));
+}
+
+static bool read_heed(struct reader *r, const struct branch *b, void *target) {
+    static const char *const names[] = {"enforce", "ignore"};
+    return read_choice(r, b, names, 2, target);
+}
+
 /* clang-format off */
 static const struct entry entries[] = {
     {"path",       read_string,       offsetof(struct route_section, path),       "!"},
@@ -70,7 +99,8 @@ static const struct entry entries[] = {
     {"apikey",     read_apikey,       offsetof(struct route_section, apikey),     NULL},
     {"credential", read_credential,   offsetof(struct route_section, credential), "caller"},
     {"limits",     read_route_limits, offsetof(struct route_section, limits),     NULL},
-    {"cost",       read_cost,         offsetof(struct route_section, cost),       "1"},
+    {"cost",       read_price,        offsetof(struct route_section, cost),       "1"},
+    {"payment",    read_heed,         offsetof(struct route_section, payment),    "enforce"},
     {"timeouts",   read_timeouts,     offsetof(struct route_section, timeouts),   ""},
     {"token_from", read_strings_or_none, offsetof(struct route_section, token_from), NULL},
 };
@@ -294,6 +324,8 @@ static bool read_route(struct reader *r, const struct branch *b, struct settings
                                          : APIKEY_KEEP;
     route->credential = (enum credential)read.credential;
     route->cost = read.cost;
+    route->settle_header = read.settle_header;
+    route->ignores_payment = read.payment == 1;
     route->connect_ns = read.timeouts.connect_ns;
     route->first_byte_ns = read.timeouts.first_byte_ns;
     route->idle_ns = read.timeouts.idle_ns;

@@ -6,8 +6,8 @@ import re
 import threading
 import time
 
-from harness import Story
-from wire import Wire, request_bytes
+from harness import Project, Story
+from wire import Wire, answer_bytes, request_bytes
 
 
 def one_tier(rate, burst, **more):
@@ -237,3 +237,62 @@ class Environment(LimitStory):
         self.start(env={"LIMIT_PER_IP": "1/hour"})
         for _ in range(6):
             self.assertEqual(self.ask("POST", "/auth/v1/token?grant_type=refresh_token", body=b"{}").status, 200)
+
+
+def priced(request, wire):
+    cost = request.get("x-price")
+    return answer_bytes(200, b"{}", [("x-jotgate-cost", cost), ("x-other", "1")] if cost else [])
+
+
+class Prices(LimitStory):
+    def start_priced(self, header="x-jotgate-cost"):
+        limits = {"tokens": {"key": "global", "quota": "100/day"}}
+        price = {"reserve": 10, "settle": f"header:{header}"}
+        self.start({"limits": limits, "routes": [dict(route(["tokens"], access="open")[0], cost=price)]}, project=Project(handler=priced))
+
+    def left(self):
+        return {limit["policy"]: limit["remaining"] for limit in self.get("/_jotgate/usage").json()["limits"]}["tokens"]
+
+    def test_the_answer_says_what_the_call_cost(self):
+        self.start_priced()
+        answer = self.get("/limited", [("x-price", "3")])
+        self.assertEqual((answer.status, answer.get("x-jotgate-cost"), answer.get("x-other")), (200, None, "1"))
+        self.assertRegex(answer.get("ratelimit"), '"tokens";r=97;t=')
+        self.assertEqual(self.left(), 97)
+
+    def test_debt_is_carried(self):
+        self.start_priced()
+        self.assertEqual(self.get("/limited", [("x-price", "250")]).status, 200)
+        self.assert_problem(self.get("/limited", [("x-price", "1")]), 429, "quota_exceeded")
+
+    def test_an_answer_without_a_price_costs_the_reserve_and_is_told_once(self):
+        self.start_priced()
+        for price in ("", "lots", "-1"):
+            self.assertEqual(self.get("/limited", [("x-price", price)]).status, 200)
+        self.assertEqual(self.left(), 70)
+        told = [line for line in self.gateway.log() if "did not say what the call cost" in str(line)]
+        self.assertEqual(len(told), 1)
+
+
+class Payment(LimitStory):
+    def setUp(self):
+        super().setUp()
+        tiers = {name: {"default": [{"name": "burst", "rate": f"{n}/hour"}]} for name, n in (("free", 1), ("pro", 3))}
+        self.settings = {
+            "plans": {"claim": "app_metadata.plan", "default": "free", "tiers": tiers},
+            "payment": {"claim": "app_metadata.status", "downgrade": ["past_due"], "refuse": ["canceled"]},
+            "routes": route(["plan"]) + [dict(route(["plan"], path="/billing")[0], payment="ignore")],
+        }
+
+    def pro(self, status):
+        return self.token(app_metadata={"plan": "pro", "status": status})
+
+    def test_who_does_not_pay_is_refused_except_where_it_is_ignored(self):
+        self.start(self.settings)
+        self.assert_problem(self.get("/limited", token=self.pro("canceled")), 402, "payment_required")
+        self.assertEqual(self.get("/billing", token=self.pro("canceled")).status, 200)
+        self.assertEqual(self.statuses(4, token=self.pro("active")), [200, 200, 200, 429])
+
+    def test_who_is_behind_has_the_default_plan(self):
+        self.start(self.settings)
+        self.assertEqual(self.statuses(2, token=self.pro("past_due")), [200, 429])

@@ -222,6 +222,63 @@ START_TEST(shadow_limits_are_met_and_refuse_nobody) {
 }
 END_TEST
 
+/* ---- what is settled by the answer */
+
+#define PRICED \
+    HEAD "limits: { all: { key: global, rate: 100/hour }, daily: { key: global, quota: 100/day } " \
+         "}\n" \
+         "routes: [ { path: /x, access: open, limits: [all, daily], cost: { reserve: 5, settle: " \
+         "'header:X-Cost' } } ]\n"
+
+static void settle(const char *name, const char *value, const char *again) {
+    struct field list[2] = {{.name = str_of(name), .value = str_of(value)},
+                            {.name = str_of(name), .value = str_of(again)}};
+    charges_settle(&x, (struct fields){list, again ? 2 : 1});
+}
+
+START_TEST(an_answer_that_names_its_cost_is_charged_that) {
+    begin(PRICED, "/x");
+    ck_assert(take());
+    settle("x-cost", "12", NULL);
+    ck_assert_int_eq(x.outcome.states[0].remaining, 88);
+    ck_assert_int_eq(x.outcome.states[1].remaining, 88);
+    ck_assert(take());
+    settle("X-COST", "0", NULL);
+    ck_assert_int_eq(remaining(0), 88);
+    ck_assert_int_eq(remaining(1), 88);
+    end();
+}
+END_TEST
+
+START_TEST(debt_is_carried_and_said) {
+    begin(PRICED, "/x");
+    ck_assert(take());
+    settle("x-cost", "500", NULL);
+    ck_assert_int_eq(x.outcome.states[0].remaining, 0);
+    ck_assert_int_gt(x.outcome.states[0].reset_ns, 4 * 3600 * NS_PER_S);
+    ck_assert(!take());
+    end();
+}
+END_TEST
+
+START_TEST(an_answer_that_names_no_cost_leaves_the_reserve) {
+    static const char *const bad[] = {"", "-3", "1.5", "many", "1000000001", "5 ", "0x5"};
+    begin(PRICED, "/x");
+    ck_assert(take());
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        settle("x-cost", bad[i], NULL);
+    settle("x-cost", "1", "2");
+    settle("x-costs", "1", NULL);
+    charges_settle(&x, (struct fields){0});
+    ck_assert_int_eq(remaining(0), 95);
+    struct buffer text = {0};
+    ck_assert_int_eq(metrics_render(metrics, &text), 0);
+    ck_assert(str_contains(buffer_bytes(&text), STR("jotgate_unsettled_total 10\n")));
+    buffer_release(&text);
+    end();
+}
+END_TEST
+
 /* ---- the session refresh */
 
 static void set_target(const char *path, const char *query) {
@@ -282,5 +339,7 @@ SUITE_MAIN("gateway/charges", a_user_meets_the_plan_that_the_token_names,
            one_refusal_counts_nothing_anywhere, looking_counts_nothing,
            a_key_that_is_a_claim_is_shared_by_those_who_have_it, a_route_may_cost_more,
            limits_that_are_off_are_met_by_nobody, shadow_limits_are_met_and_refuse_nobody,
-           a_refresh_meets_its_ceiling_alone, what_only_looks_like_a_refresh_is_none,
+           an_answer_that_names_its_cost_is_charged_that, debt_is_carried_and_said,
+           an_answer_that_names_no_cost_leaves_the_reserve, a_refresh_meets_its_ceiling_alone,
+           what_only_looks_like_a_refresh_is_none,
            our_own_paths_report_the_plan_and_every_named_limit)

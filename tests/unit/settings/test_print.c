@@ -122,6 +122,7 @@ START_TEST(settings_of_every_shape_read_back) {
         "shadow: true } ], "
         "ai: [ { name: ai, quota: 3/day }, { name: m, quota: 9/month, timezone: Europe/Berlin, "
         "anchor_day: 31, shadow: true } ] }\n"
+        "payment: { claim: app_metadata.status, downgrade: [past_due, unpaid], refuse: [gone] }\n"
         "limits:\n  all: { key: global, rate: 9/second, for: everyone, shadow: true }\n"
         "  org: { key: \"claim:org_id\", rate: 9/minute, except: [127.0.0.1] }\n"
         "  device: { key: \"header:X-Device\", quota: 7/week, timezone: Asia/Kathmandu }\n"
@@ -146,6 +147,8 @@ START_TEST(settings_of_every_shape_read_back) {
     assert_shows(first, "quota: 9/month, timezone: \"Europe/Berlin\", anchor_day: 31 }");
     assert_shows(first,
                  "device: { key: header:x-device, quota: 7/week, timezone: \"Asia/Kathmandu\",");
+    assert_shows(first, "payment: { claim: app_metadata.status, downgrade: [past_due, unpaid], "
+                        "refuse: [gone] }\n");
     assert_shows(first, "discovery: true\n");
     assert_shows(first, "[\"10.0.0.0/8\", \"fd00::/8\", \"192.0.2.1/32\"]");
     assert_shows(first, "algorithms: [PS256, ES512]");

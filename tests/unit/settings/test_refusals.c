@@ -25,7 +25,6 @@ START_TEST(unknown_names_are_refused_where_they_stand) {
         {"http:\n  max_heads: 1KiB\n", "f.yaml:3:14: max_heads: ", "max_head"},
         {"drain: { delay: 1s, tiemout: 2s }\n", "f.yaml:2:30: tiemout: ", "timeout"},
         {"redis: { uri: x }\n", "f.yaml:2:15: uri: ", "no such setting"},
-        {"payment: { claim: x }\n", "f.yaml:2:", "no such setting"},
         {"auth_failures: { rate: 1/minute }\n", "f.yaml:2:", "no such setting"},
         {"routes: [ { path: /a, region: pin } ]\n", "f.yaml:2:31: region: ", "no such setting"},
         {"issuers: [ { name: a, issuers: x } ]\n", "f.yaml:2:", "no such setting"},
@@ -238,6 +237,26 @@ START_TEST(limits_whose_parts_do_not_fit_are_refused) {
          "a header's name"},
         {"plans: { default: a, tiers: { a: { default: [ { name: x } ] } } }\n",
          "f.yaml:2:", "expected a rate"},
+    };
+    ALL_ARE_REFUSED(rows);
+}
+END_TEST
+
+START_TEST(prices_and_payments_that_make_no_sense_are_refused) {
+    static const struct row rows[] = {
+        {"routes: [ { path: /a, cost: { reserve: 1 } } ]\n",
+         "f.yaml:2:29: cost: ", "'settle' is missing"},
+        {"routes: [ { path: /a, cost: { reserve: -1, settle: \"header:x\" } } ]\n",
+         "f.yaml:2:40: reserve: ", "whole number"},
+        {"routes: [ { path: /a, cost: { settle: trailer } } ]\n", "f.yaml:2:39: settle: 'trailer'",
+         "header:NAME"},
+        {"routes: [ { path: /a, cost: { settle: \"header:a b\" } } ]\n",
+         "f.yaml:2:39: settle: ", "a header's name"},
+        {"routes: [ { path: /a, payment: never } ]\n", "f.yaml:2:32: payment: 'never'", "ignore"},
+        {"payment: { downgrade: [unpaid] }\n", "f.yaml:2:10: payment: ", "'claim' is missing"},
+        {"payment: { claim: status, downgrade: [a, b], refuse: [b] }\n", "f.yaml:2:54: refuse: 'b'",
+         "downgrade too"},
+        {"payment: { claim: status, grace: 3d }\n", "f.yaml:2:34: grace: ", "no such setting"},
     };
     ALL_ARE_REFUSED(rows);
 }
@@ -775,6 +794,7 @@ SUITE_MAIN("settings/refusals", unknown_names_are_refused_where_they_stand,
            texts_beyond_all_bounds_are_refused, values_of_the_wrong_shape_are_refused,
            wrong_units_and_numbers_are_refused, limits_whose_parts_do_not_fit_are_refused,
            streams_that_are_limited_by_nonsense_are_refused,
+           prices_and_payments_that_make_no_sense_are_refused,
            times_that_would_let_nothing_happen_are_refused,
            unknown_words_are_refused_with_the_known_ones, what_is_missing_is_named,
            lists_that_must_name_something_are_refused_when_empty,
