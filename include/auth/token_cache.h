@@ -8,7 +8,11 @@
  * (token_cache_clear), or by eviction (bounded by entries and bytes; what is not used goes first). Times, audience, rules and the
  * state of the keys are judged again at every hit; an expired token is told so from here, and goes before any good one.
  * Forgeries (BAD_SIGNATURE) are remembered in a small table of their own, briefly, so that a replay costs a hash and a flood
- * evicts no good token; an unknown kid is never remembered. */
+ * evicts no good token; an unknown kid is never remembered.
+ *
+ * A wall clock that steps back makes no token that is held live longer: its times are judged by the wall clock or, where that is
+ * later, by when it was first seen and the monotonic time since. The bound is each token's own: one for all would, once the clock
+ * had been ahead and was put right, refuse fresh tokens until a restart. What was evicted is judged by the wall clock alone. */
 struct token_cache;
 
 struct token_cache_limits {

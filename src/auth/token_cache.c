@@ -25,6 +25,7 @@ struct slot {
     struct claims *claims;
     uint64_t generation; /* of the keyring that the key was last seen in */
     struct key_print print;
+    struct now seen; /* first */
     uint32_t issuer;
     bool is_symmetric;
     bool is_marked;
@@ -160,7 +161,8 @@ static struct slot *take_free(struct token_cache *cache) {
 
 /* Not to remember is no failure. */
 static void remember(struct token_cache *cache, const struct hash128 *hash, struct str token,
-                     const struct token_result *result, uint64_t generation) {
+                     const struct token_result *result, uint64_t generation,
+                     const struct now *now) {
     size_t bytes = token.n + claims_bytes(result->claims);
     if (bytes > cache->limits.total_bytes)
         return;
@@ -180,6 +182,7 @@ static void remember(struct token_cache *cache, const struct hash128 *hash, stru
                           .claims = claims_ref(result->claims),
                           .generation = generation,
                           .print = result->print,
+                          .seen = *now,
                           .issuer = (uint32_t)result->issuer,
                           .is_symmetric = result->is_symmetric};
     *bucket = (uint32_t)(slot - cache->slots) + 1;
@@ -195,6 +198,12 @@ static bool still_vouched(const struct slot *slot, const struct token_rules *rul
                            &keys->issuers[slot->issuer]);
 }
 
+/* The wall clock may step back; a token's life goes on by the other one. */
+static struct now at_least_as_late(const struct slot *slot, const struct now *now) {
+    int64_t lived_ns = slot->seen.wall_ns + (now->mono_ns - slot->seen.mono_ns);
+    return (struct now){now->mono_ns, now->wall_ns > lived_ns ? now->wall_ns : lived_ns};
+}
+
 static struct token_result answer(struct slot *slot, const struct token_rules *rules,
                                   const struct keyring *keys, const struct now *now) {
     struct token_result result = {
@@ -203,8 +212,9 @@ static struct token_result answer(struct slot *slot, const struct token_rules *r
         result.verdict =
             keys->issuers[slot->issuer].state == KEYS_STALE ? TOKEN_KEYS_STALE : TOKEN_NO_KEYS;
     } else {
+        struct now late = at_least_as_late(slot, now);
         result.claims = claims_ref(slot->claims);
-        result.verdict = token_check_claims(slot->claims, &rules->issuers[slot->issuer], now);
+        result.verdict = token_check_claims(slot->claims, &rules->issuers[slot->issuer], &late);
         slot->is_marked = result.verdict == TOKEN_VALID;
     }
     result.reason = token_verdict_text(result.verdict);
@@ -232,7 +242,7 @@ static struct token_result verify_and_remember(struct token_cache *cache,
                                                struct arena *scratch) {
     struct token_result result = token_verify(token, rules, keys, now, scratch);
     if (result.claims)
-        remember(cache, hash, token, &result, keys->generation);
+        remember(cache, hash, token, &result, keys->generation, now);
     else if (result.verdict == TOKEN_BAD_SIGNATURE)
         *forgery_of(cache, hash) = (struct forgery){*hash, now->mono_ns + cache->limits.forgery_ns,
                                                     keys->generation, result.issuer};

@@ -147,6 +147,20 @@ START_TEST(time_is_looked_at_at_every_hit) {
 }
 END_TEST
 
+START_TEST(a_wall_clock_that_steps_back_lets_no_token_live_longer) {
+    char *token = user_token("u1"); /* 3,600 s and the leeway of 30 s */
+    assert_verdict(token, TOKEN_VALID, false);
+    now.wall_ns -= 86400 * NS_PER_S;
+    now.mono_ns += 3629 * NS_PER_S;
+    assert_verdict(token, TOKEN_VALID, true);
+    now.mono_ns += NS_PER_S;
+    assert_verdict(token, TOKEN_EXPIRED, true);
+    token_cache_clear(cache); /* a clock that was put right judges what was not seen before */
+    assert_verdict(token, TOKEN_VALID, false);
+    free(token);
+}
+END_TEST
+
 START_TEST(a_replayed_expired_token_costs_one_signature) {
     char *token = cheap_token(1, 1);
     assert_verdict(token, TOKEN_EXPIRED, false);
@@ -351,7 +365,7 @@ START_TEST(any_history_gives_the_verdicts_of_verification) {
         const char *token = tokens[(random >> 16) % 6 + (random >> 24) % 4 * 6];
         struct keyring *at = rings[i / 50 % 4];
         now.mono_ns += NS_PER_S / 10;
-        now.wall_ns = (NOW_S + (int64_t)(random >> 20) % 1000 - 100) * NS_PER_S;
+        now.wall_ns += NS_PER_S / 10 + (int64_t)(random >> 20) % 200 * NS_PER_MS; /* never back */
         struct token_result expected = token_verify(str_of(token), &rules, at, &now, &arena);
         struct token_result found =
             token_cache_verify(cache, str_of(token), &rules, at, &now, &arena, &hit);
@@ -380,6 +394,7 @@ int main(void) {
     tcase_add_test(all, the_second_look_answers_the_same);
     tcase_add_test(all, tokens_that_differ_in_their_signature_share_nothing);
     tcase_add_test(all, time_is_looked_at_at_every_hit);
+    tcase_add_test(all, a_wall_clock_that_steps_back_lets_no_token_live_longer);
     tcase_add_test(all, a_replayed_expired_token_costs_one_signature);
     tcase_add_test(all, an_entry_dies_with_its_keys_material_not_with_its_kid);
     tcase_add_test(all, an_entry_dies_when_its_issuer_is_spelt_otherwise);
