@@ -157,12 +157,14 @@ static void take_error(struct redis_line *line, struct redis_command *command,
     const char *refusal = redis_refusal(error);
     if (refusal && line->state != LINE_DOWN)
         line_trouble(line, REDIS_LOST, refusal);
-    if (command->script && str_starts(error, STR("LATE ")))
+    if (command->script && str_starts(error, STR("LATE "))) {
+        line_probe(line); /* or its clock was set */
         end(command, REDIS_LATE, NULL);
-    else if (refusal || str_starts(error, STR("TRYAGAIN ")))
+    } else if (refusal || str_starts(error, STR("TRYAGAIN "))) {
         end(command, REDIS_REFUSED, NULL);
-    else
+    } else {
         end(command, REDIS_ERROR, reply);
+    }
 }
 
 static void on_end(struct redis_line *line, struct redis_command *command,

@@ -140,6 +140,15 @@ void line_come_to_life(struct redis_line *line) {
     line->rules->on_change(line);
 }
 
+void line_probe(struct redis_line *line) {
+    if (line->state != LINE_UP || line->n_probes > 0)
+        return;
+    if (pipeline_probe(line) < 0)
+        line_trouble(line, REDIS_LOST, "out of memory");
+    else
+        set_timer(line, line->rules->timeout_ns);
+}
+
 /* ---- connecting */
 
 static void greet(struct redis_line *line) {
@@ -214,13 +223,10 @@ static void on_timer(struct timer *timer) {
         line_trouble(line, REDIS_LATE, "no answer to the greeting in time");
         break;
     case LINE_UP:
-        if (line->n_probes > 0) {
+        if (line->n_probes > 0)
             line_fall_silent(line);
-        } else if (pipeline_probe(line) < 0) {
-            line_trouble(line, REDIS_LOST, "out of memory");
-        } else {
-            set_timer(line, line->rules->timeout_ns);
-        }
+        else
+            line_probe(line);
         break;
     case LINE_SILENT:
         line_trouble(line, REDIS_LATE, "no reply for a second");

@@ -102,6 +102,7 @@ bool line_point(struct redis_line *line, struct str host, uint16_t port);
 void line_want(struct redis_line *line, bool is_wanted);
 /* The server is of no use now, and the connection is given up: everything under way ends so. */
 void line_trouble(struct redis_line *line, enum redis_verdict verdict, const char *reason);
+void line_probe(struct redis_line *line);        /* UP: ask the time, now */
 void line_fall_silent(struct redis_line *line);  /* UP: something missed its deadline */
 void line_come_to_life(struct redis_line *line); /* a probe was answered */
 void line_tell_away(struct redis_line *line, const char *reason); /* once, in the log */

@@ -364,6 +364,9 @@ START_TEST(scripts_are_called_by_name_with_a_deadline_of_redis_time) {
     says(peer, "-LATE the deadline has passed\r\n");
     ck_assert_int_eq(wait_for(&peer->client, &asked), REDIS_LATE);
     ck_assert(IS_UP(&peer->client));
+    hears(peer, TIME_ASKED); /* its clock may have been set */
+    says(peer, "*2\r\n$10\r\n1800000000\r\n$1\r\n0\r\n");
+    RUN_UNTIL(peer->client.loop, redis_now_us(peer->client.redis, STR_NONE) >= 1800000000000000);
     peer_close(peer);
     redis_script_fini(&script);
 }
