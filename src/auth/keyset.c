@@ -221,12 +221,10 @@ static int add_secret(struct keyset *set, struct str secret, char why[160]) {
     return problem ? fail(-ENOMEM, why, problem) : 0;
 }
 
-static int keep_document(struct keyset *set, struct str document, char why[160]) {
+/* Without memory for it there is none: whoever wants other options has to fetch it again. */
+static void keep_document(struct keyset *set, struct str document) {
     set->document.at = str_dup(document);
-    if (!set->document.at)
-        return fail(-ENOMEM, why, "memory is out");
-    set->document.n = document.n;
-    return 0;
+    set->document.n = set->document.at ? document.n : 0;
 }
 
 int keyset_parse(struct keyset **out, struct str document, const struct keyset_options *options,
@@ -241,7 +239,7 @@ int keyset_parse(struct keyset **out, struct str document, const struct keyset_o
     if (!failed && options->hs256_secret.n > 0)
         failed = add_secret(set, options->hs256_secret, why);
     if (!failed && document.at && !options->allows_symmetric)
-        failed = keep_document(set, document, why);
+        keep_document(set, document);
     if (failed)
         keyset_unref(set);
     else

@@ -4,6 +4,7 @@ import atexit
 import json
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -324,3 +325,39 @@ class Settings(TlsStory):
         self.assertIn("open.key can be read by everybody", said)
         self.assertNotIn("PRIVATE KEY", said)
         self.assertEqual(self.check([fine]), (0, ""))
+
+
+class ReloadTls(TlsStory):
+    def test_certificates_are_read_anew_and_what_is_open_lives_on(self):
+        files = {"certificate": path("renewed.crt"), "key": path("renewed.key")}
+        for name in ("certificate", "key"):
+            shutil.copy(good()[name], files[name])
+        other = certificate("other", "DNS:other.test")
+        self.serve(files)
+        open_wire = self.meet()
+        self.assertEqual(self.ask_over(open_wire).status, 200)
+        for name in ("certificate", "key"):
+            shutil.copy(other[name], files[name])
+        self.gateway.signal(signal.SIGHUP)
+        self.gateway.wait_for_log(lambda line: line["event"] == "settings reloaded", "the reload")
+
+        def shows_the_other():
+            try:
+                return self.ask_over(self.meet("other.test")).status == 200
+            except ssl.SSLError:
+                return False
+
+        self.gateway.wait_until(shows_the_other, "the other certificate to be shown")
+        self.assertEqual(self.ask_over(open_wire).status, 200)
+
+    def test_a_certificate_that_cannot_be_used_keeps_the_old_one(self):
+        files = {"certificate": path("broken.crt"), "key": path("broken.key")}
+        for name in ("certificate", "key"):
+            shutil.copy(good()[name], files[name])
+        self.serve(files)
+        with open(files["certificate"], "w", encoding="utf-8") as file:
+            file.write("no certificate\n")
+        self.gateway.signal(signal.SIGHUP)
+        line = self.gateway.wait_for_log(lambda line: line["event"].startswith("settings not reloaded"), "the refusal")
+        self.assertIn("broken.crt", line["error"])
+        self.assertEqual(self.ask_over(self.meet()).status, 200)
