@@ -14,7 +14,7 @@
  * from a lease that was held at s. What is given back makes room in the counter for as much, and was spent by nobody. A quota's leases
  * die with its window, so there admitted <= limit, always.
  *
- * lent(s) is bounded by what was lent in this epoch and in the one before, for a lease dies at the end of the epoch after its own:
+ * lent(s) is bounded by what was lent in this epoch and in the one before and not returned, for a lease dies at the end of the epoch after its own:
  *
  *     epoch    |---- 7 ----|---- 8 ----|---- 9 ----|
  *     lease          taken ======================> dead     life: LEASE_EPOCH_NS to twice that
@@ -48,7 +48,8 @@ struct lease_grant {
  * the limit. Capacities below 100 / LEASE_SHARE_PERCENT lend nothing. */
 struct lease_grant lease_take(struct lease_shared *shared, const struct limit_charge *charge,
                               int64_t wanted, const struct now *now);
-/* `left` of what `grant` lent was not spent and comes back; the sooner the more it helps. */
+/* The lease is over, once: `left` of what `grant` lent was not spent and comes back, and none of it counts as lent any more. Machines do it before they ask
+ * for the next, and when they go idle; what died first is lost to all, and needs no return. */
 void lease_return(struct lease_shared *shared, const struct limit_charge *charge, int64_t left,
                   const struct lease_grant *grant, const struct now *now);
 

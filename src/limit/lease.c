@@ -64,9 +64,9 @@ void lease_return(struct lease_shared *shared, const struct limit_charge *charge
     limit_counter_settle(&shared->counter, charge, -left, &grant->state, now);
     /* After a restart that forgot, the ledger may know of less. */
     if (grant->epoch == ledger->epoch)
-        ledger->lent -= least(left, ledger->lent);
+        ledger->lent -= least(grant->lent, ledger->lent);
     else if (grant->epoch + 1 == ledger->epoch)
-        ledger->lent_before -= least(left, ledger->lent_before);
+        ledger->lent_before -= least(grant->lent, ledger->lent_before);
 }
 
 /* ---- at one machine ---- */
