@@ -8,12 +8,12 @@ struct amount {
     const struct branch *rate, *burst, *quota, *timezone, *anchor_day;
 };
 /* clang-format off */
-#define AMOUNT_ENTRIES(section, member) \
-    {"rate",       keep_branch, offsetof(struct section, member.rate),       NULL}, \
-    {"burst",      keep_branch, offsetof(struct section, member.burst),      NULL}, \
-    {"quota",      keep_branch, offsetof(struct section, member.quota),      NULL}, \
-    {"timezone",   keep_branch, offsetof(struct section, member.timezone),   NULL}, \
-    {"anchor_day", keep_branch, offsetof(struct section, member.anchor_day), NULL}
+#define AMOUNT_ENTRIES(at) /* the amount's offset within its section */ \
+    {"rate",       keep_branch, (at) + offsetof(struct amount, rate),       NULL}, \
+    {"burst",      keep_branch, (at) + offsetof(struct amount, burst),      NULL}, \
+    {"quota",      keep_branch, (at) + offsetof(struct amount, quota),      NULL}, \
+    {"timezone",   keep_branch, (at) + offsetof(struct amount, timezone),   NULL}, \
+    {"anchor_day", keep_branch, (at) + offsetof(struct amount, anchor_day), NULL}
 /* clang-format on */
 
 /* Into the policy's kind and its rate or quota. `at` is the limit. */

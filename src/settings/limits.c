@@ -28,7 +28,7 @@ static const struct entry plans_entries[] = {
 static const struct entry policy_entries[] = {
     {"name",   read_name,   offsetof(struct policy, name),      "!"},
     {"shadow", read_bool,   offsetof(struct policy, is_shadow), "false"},
-    AMOUNT_ENTRIES(policy, amount),
+    AMOUNT_ENTRIES(offsetof(struct policy, amount)),
 };
 /* clang-format on */
 
@@ -198,7 +198,7 @@ static const struct entry limit_entries[] = {
     {"for",    read_for,    offsetof(struct limit, applies_to), "everyone"},
     {"except", read_cidrs_or_none, offsetof(struct limit, except), NULL},
     {"shadow", read_bool,   offsetof(struct limit, is_shadow),  "false"},
-    AMOUNT_ENTRIES(limit, amount),
+    AMOUNT_ENTRIES(offsetof(struct limit, amount)),
 };
 /* clang-format on */
 
