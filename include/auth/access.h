@@ -51,7 +51,8 @@ struct caller {
     enum token_verdict token; /* what was said of the bearer's token; VALID when there was none */
     const char *reason;       /* constant, for the log and the caller; NULL when there is none */
     bool waits_for_keys;      /* unknown kid: ask for a re-read, then decide again */
-    size_t issuer;            /* whose token the bearer's claims to be; SIZE_MAX when nobody's */
+    bool needs_check; /* nobody checked the bearer's token before, and this decision may not */
+    size_t issuer;    /* whose token the bearer's claims to be; SIZE_MAX when nobody's */
     /* "sub" of the first issuer, "name:sub" of others (and of a first issuer's sub that begins with
      * an issuer's "name:", so that none can pass for another's); empty unless a user; in the arena */
     struct str subject;
@@ -70,8 +71,13 @@ struct access_rules {
     size_t n_service_networks;
 };
 
-/* `client` may be NULL: in no network. `may_wait`: the keys may be asked for once more; false after that was done (the verdict is then final). */
+enum access_may {
+    ACCESS_MAY_WAIT =
+        1, /* the keys may be asked for once more; not after that was done: the verdict is then final */
+    ACCESS_MAY_CHECK = 2, /* a token may be checked that is not in the cache: the costly part */
+};
+/* `client` may be NULL: in no network. `may`: bits of enum access_may. */
 struct caller access_decide(enum access access, const struct credentials *credentials,
                             const struct access_rules *rules, struct token_cache *cache,
                             struct keyring *keys, const struct ip *client, const struct now *now,
-                            bool may_wait, struct arena *arena) MUST_USE;
+                            unsigned may, struct arena *arena) MUST_USE;

@@ -104,6 +104,8 @@ enum token_verdict token_verify_signature(struct str token, const struct keyset 
                                           unsigned algorithms, struct str *header_json,
                                           struct str *payload, struct arena *scratch) MUST_USE;
 
+/* Has it the form of a compact JWS: three parts, not too long? */
+bool token_is_compact(struct str token);
 /* Without any verification: does this look like a compact JWS, and what does its payload say of itself? For telling callers
  * apart, never for trust. Strings borrow from scratch; empty when absent. False when it is no compact JWS with a JSON payload. */
 struct token_hint {

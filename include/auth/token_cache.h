@@ -38,6 +38,11 @@ struct token_result token_cache_verify(struct token_cache *cache, struct str tok
                                        const struct now *now, struct arena *scratch,
                                        bool *hit) MUST_USE;
 
+/* Only the cache: true when it answers, with the same verdict in *result. */
+bool token_cache_look(struct token_cache *cache, struct str token, const struct token_rules *rules,
+                      struct keyring *keys, const struct now *now,
+                      struct token_result *result) MUST_USE;
+
 struct token_cache_stats {
     size_t n_entries, total_bytes, n_forgeries;
 };

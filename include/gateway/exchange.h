@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 #include "auth/access.h"
+#include "gateway/check_queue.h"
 #include "gateway/parts.h"
 #include "io/front.h"
 #include "io/upstream.h"
@@ -37,6 +38,9 @@ struct exchange {
     struct caller caller;
     bool waits_for_keys, asked_for_keys;
     bool asks_for_websocket;
+    struct check_waiter check; /* waits for its token to be checked */
+    bool is_next, may_check;   /* its turn has come; the next decision may check */
+    int64_t retry_ns;          /* of too many failures */
 
     /* limit */
     struct limit_charge charges[LIMITER_CHARGES_MAX];

@@ -27,6 +27,7 @@
     X(SERVICE_CALLER_REFUSED, "service_caller_refused", "service_caller_refused",     403, "http_request_denied",     "Service keys are not accepted here") \
     X(PAYMENT_REQUIRED,       "payment_required",       "payment_required",           402, "http_request_denied",     "The subscription is not paid") \
     X(RATE_LIMITED,           "rate_limited",           "rate_limited",               429, "http_request_denied",     "Too many requests") \
+    X(TOO_MANY_FAILURES,      "too_many_failures",      "too_many_failures",          429, "http_request_denied",     "Too many bad tokens from this address") \
     X(TOO_MANY_AT_ONCE,       "too_many_at_once",       "too_many_streams",           429, "http_request_denied",     "Too many requests at once from this address") \
     X(QUOTA_EXCEEDED,         "quota_exceeded",         "quota_exceeded",             429, "http_request_denied",     "The quota is used up") \
     X(TOO_MANY_STREAMS,       "too_many_streams",       "too_many_streams",           429, "http_request_denied",     "Too many open WebSockets") \

@@ -163,6 +163,8 @@ struct settings {
     bool close_streams_at_expiry; /* event streams and WebSockets of a token */
     size_t token_cache_entries;
     size_t token_cache_bytes;
+    uint32_t check_share; /* percent: of a worker's time, for tokens that are not in the cache */
+    size_t check_queue;
     size_t limit_buckets;
     int log_level, log_format; /* enum log_level, enum log_format */
 
@@ -183,6 +185,8 @@ struct settings {
     struct payment payment;
     const struct named_limit *limits;
     size_t n_limits;
+    struct limit_policy
+        auth_failures; /* tokens that were checked and bad, per ip; default 600/minute, burst 300 */
     struct named_limit refresh_limit; /* default 1800/minute, burst 600, per ip, for everyone */
     const struct limit_policy *const *
         policies; /* every policy of plans, limits and the refresh limit; policies[i]->index == i */

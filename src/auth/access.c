@@ -18,7 +18,7 @@ struct question {
     struct keyring *keys;
     const struct ip *client;
     const struct now *now;
-    bool may_wait;
+    unsigned may;
     struct arena *arena;
 };
 
@@ -36,7 +36,7 @@ struct evidence {
     enum credential bearer, apikey;
     struct str apikey_text;
     struct token_result token; /* of a bearer that is OTHER or was before it was looked into */
-    bool has_token, cache_hit;
+    bool has_token, cache_hit, needs_check;
     bool is_legacy_anon; /* the token calls itself anon and names no user */
 };
 
@@ -93,14 +93,28 @@ static enum credential look_into(struct str token, bool *is_legacy_anon, struct 
     return str_eq(hint.role, SERVICE_ROLE) ? CREDENTIAL_CLAIMS_SERVICE : CREDENTIAL_OTHER;
 }
 
+/* What has not the form of a token costs no check. */
+static void look_at_token(struct evidence *e, const struct question *q) {
+    struct str token = q->credentials->bearer;
+    bool may_check = (q->may & ACCESS_MAY_CHECK) || !token_is_compact(token);
+    if (may_check)
+        e->token = token_cache_verify(q->cache, token, q->rules->tokens, q->keys, q->now, q->arena,
+                                      &e->cache_hit);
+    else
+        e->cache_hit =
+            token_cache_look(q->cache, token, q->rules->tokens, q->keys, q->now, &e->token);
+    e->needs_check = !may_check && !e->cache_hit;
+}
+
 static void look_at_bearer(struct evidence *e, const struct question *q) {
     struct str bearer = q->credentials->bearer;
     e->bearer = classify(q->rules->project, bearer);
     if (e->bearer != CREDENTIAL_OTHER)
         return;
     e->has_token = true;
-    e->token = token_cache_verify(q->cache, bearer, q->rules->tokens, q->keys, q->now, q->arena,
-                                  &e->cache_hit);
+    look_at_token(e, q);
+    if (e->needs_check)
+        return;
     if (!e->token.claims) {
         if (e->token.verdict != TOKEN_NOT_COMPACT)
             e->bearer = look_into(bearer, &e->is_legacy_anon, q->arena);
@@ -149,7 +163,7 @@ static struct caller without_user(const struct question *q) {
 static struct caller unknown_key(const struct question *q, const struct token_result *token) {
     if (!token->may_need_new_keys)
         return refused(PROBLEM_BAD_JWT, token->reason);
-    if (q->may_wait) {
+    if (q->may & ACCESS_MAY_WAIT) {
         struct caller caller = anonymous();
         caller.waits_for_keys = true;
         return caller;
@@ -295,6 +309,8 @@ static struct caller judge_service(const struct question *q, const struct eviden
 
 static struct caller judge(const struct question *q, struct evidence *e) {
     look_at_bearer(e, q);
+    if (e->needs_check)
+        return (struct caller){.needs_check = true};
     if (!look_at_apikey(e, q))
         return refused(PROBLEM_INTERNAL, "memory is out");
     if (is_service(e->bearer) || is_service(e->apikey))
@@ -305,9 +321,8 @@ static struct caller judge(const struct question *q, struct evidence *e) {
 struct caller access_decide(enum access access, const struct credentials *credentials,
                             const struct access_rules *rules, struct token_cache *cache,
                             struct keyring *keys, const struct ip *client, const struct now *now,
-                            bool may_wait, struct arena *arena) {
-    const struct question q = {access, credentials, rules,    cache, keys,
-                               client, now,         may_wait, arena};
+                            unsigned may, struct arena *arena) {
+    const struct question q = {access, credentials, rules, cache, keys, client, now, may, arena};
     if (credentials->are_doubled)
         return refused(PROBLEM_INVALID_REQUEST, "more than one Authorization or apikey");
     if (access == ACCESS_OPEN)

@@ -49,6 +49,11 @@ static bool split(struct parts *parts, struct str token) {
     return str_index(rest, '.') == rest.n;
 }
 
+bool token_is_compact(struct str token) {
+    struct parts parts;
+    return token.n <= TOKEN_BYTES_MAX && split(&parts, token);
+}
+
 static enum token_verdict decode(struct str *bytes, struct str text, struct arena *scratch) {
     unsigned char *room = arena_alloc(scratch, BASE64URL_DECODED_MAX(text.n));
     if (!room)

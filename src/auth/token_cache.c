@@ -249,14 +249,10 @@ static struct token_result verify_and_remember(struct token_cache *cache,
     return result;
 }
 
-struct token_result token_cache_verify(struct token_cache *cache, struct str token,
-                                       const struct token_rules *rules, struct keyring *keys,
-                                       const struct now *now, struct arena *scratch, bool *hit) {
-    *hit = false;
-    if (token.n > TOKEN_BYTES_MAX)
-        return token_verify(token, rules, keys, now, scratch);
-    struct hash128 hash = hash128(&cache->key, token);
-    struct slot *slot = find(cache, &hash, token);
+static bool look(struct token_cache *cache, const struct hash128 *hash, struct str token,
+                 const struct token_rules *rules, struct keyring *keys, const struct now *now,
+                 struct token_result *result) {
+    struct slot *slot = find(cache, hash, token);
     assert(!slot || slot->issuer < rules->n_issuers);
     if (slot && slot->generation != keys->generation && !still_vouched(slot, rules, keys)) {
         drop(cache, slot);
@@ -264,17 +260,36 @@ struct token_result token_cache_verify(struct token_cache *cache, struct str tok
     }
     if (slot) {
         slot->generation = keys->generation;
-        *hit = true;
-        return answer(slot, rules, keys, now);
+        *result = answer(slot, rules, keys, now);
+        return true;
     }
-    const struct forgery *forgery = forgery_of(cache, &hash);
-    if (is_forgery(forgery, &hash, keys->generation, now)) {
-        *hit = true;
-        return (struct token_result){.verdict = TOKEN_BAD_SIGNATURE,
-                                     .reason = token_verdict_text(TOKEN_BAD_SIGNATURE),
-                                     .issuer = forgery->issuer};
-    }
-    return verify_and_remember(cache, &hash, token, rules, keys, now, scratch);
+    const struct forgery *forgery = forgery_of(cache, hash);
+    if (!is_forgery(forgery, hash, keys->generation, now))
+        return false;
+    *result = (struct token_result){.verdict = TOKEN_BAD_SIGNATURE,
+                                    .reason = token_verdict_text(TOKEN_BAD_SIGNATURE),
+                                    .issuer = forgery->issuer};
+    return true;
+}
+
+bool token_cache_look(struct token_cache *cache, struct str token, const struct token_rules *rules,
+                      struct keyring *keys, const struct now *now, struct token_result *result) {
+    if (token.n > TOKEN_BYTES_MAX)
+        return false;
+    struct hash128 hash = hash128(&cache->key, token);
+    return look(cache, &hash, token, rules, keys, now, result);
+}
+
+struct token_result token_cache_verify(struct token_cache *cache, struct str token,
+                                       const struct token_rules *rules, struct keyring *keys,
+                                       const struct now *now, struct arena *scratch, bool *hit) {
+    struct token_result result;
+    *hit = false;
+    if (token.n > TOKEN_BYTES_MAX)
+        return token_verify(token, rules, keys, now, scratch);
+    struct hash128 hash = hash128(&cache->key, token);
+    *hit = look(cache, &hash, token, rules, keys, now, &result);
+    return *hit ? result : verify_and_remember(cache, &hash, token, rules, keys, now, scratch);
 }
 
 void token_cache_clear(struct token_cache *cache) {

@@ -235,6 +235,8 @@ static const char *hint_of(enum problem problem) {
             "Pay the subscription; then sign in again, or refresh the session.",
         [PROBLEM_SERVICE_CALLER_REFUSED] =
             "Use a publishable key and a user's token; secret keys belong on servers.",
+        [PROBLEM_TOO_MANY_FAILURES] = "Wait as long as Retry-After says, and sign in again: the "
+                                      "tokens that were sent are not valid.",
         [PROBLEM_TOO_MANY_AT_ONCE] =
             "Wait for the answers of requests that are under way before sending more.",
         [PROBLEM_KEYS_UNAVAILABLE] = "Try again; the gateway is fetching the issuer's keys.",
@@ -293,6 +295,8 @@ static int64_t retry_after_s(const struct exchange *x) {
         return KEYS_RETRY_S;
     if (x->problem == PROBLEM_TOO_MANY_STREAMS)
         return STREAMS_RETRY_S;
+    if (x->problem == PROBLEM_TOO_MANY_FAILURES)
+        return x->retry_ns > NS_PER_S ? ceil_s(x->retry_ns) : 1;
     bool is_passing =
         x->problem == PROBLEM_TOO_MANY_AT_ONCE || problem_row(x->problem)->status == 503;
     return is_passing ? OVERLOAD_RETRY_S : 0;

@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "gateway/answer.h"
+#include "gateway/checks.h"
 #include "gateway/lifetime.h"
 #include "gateway/pipeline.h"
 #include "gateway/relay.h"
@@ -138,6 +139,12 @@ static void copy_gauges(struct timer *timer) {
     metrics_set(metrics, worker, GAUGE_WEBSOCKETS_OVER_SUBJECT, (int64_t)gateway->n_over_subject);
     for (size_t i = 0; i < HANDSHAKE_COUNT; i++)
         metrics_set(metrics, worker, GAUGE_TLS_HANDSHAKES + i, (int64_t)front.n_handshakes[i]);
+    const struct checks *checks = &gateway->checks;
+    metrics_set(metrics, worker, GAUGE_CHECKS, (int64_t)checks->n_checked);
+    metrics_set(metrics, worker, GAUGE_CHECK_MICROSECONDS, checks->total_ns / 1000);
+    metrics_set(metrics, worker, GAUGE_CHECKS_QUEUED, (int64_t)checks->n_queued);
+    metrics_set(metrics, worker, GAUGE_CHECKS_REFUSED, (int64_t)checks->n_refused);
+    metrics_set(metrics, worker, GAUGE_CHECKS_WAITING, (int64_t)check_queue_count(checks->queue));
     metrics_set(metrics, worker, GAUGE_CACHED_TOKENS, (int64_t)cache.n_entries);
     metrics_set(metrics, worker, GAUGE_CACHED_TOKEN_BYTES, (int64_t)cache.total_bytes);
     loop_timer_set(gateway->parts.loop, timer,
@@ -193,6 +200,13 @@ static struct token_cache *make_cache(const struct settings *settings) {
 
 /* ---- life ---- */
 
+static void check_waiting(struct deferred *turn) {
+    struct gateway *gateway = CONTAINER_OF(turn, struct gateway, checks.turn);
+    struct exchange *x;
+    while ((x = checks_next(gateway)))
+        pipeline_advance(x);
+}
+
 struct gateway *gateway_new(const struct gateway_parts *parts) {
     struct gateway *gateway = calloc(1, sizeof(*gateway));
     if (!gateway)
@@ -207,11 +221,14 @@ struct gateway *gateway_new(const struct gateway_parts *parts) {
                                                      .public_tls = parts->public_tls,
                                                      .n_connections = parts->n_connections});
     gateway->open.next = gateway->open.previous = &gateway->open;
+    gateway->checks.on_turn = check_waiting;
+    gateway->checks.queue = check_queue_new(settings->check_queue);
     gateway->keyring = keyring_new(settings->tokens.n_issuers);
     gateway->cache = make_cache(settings);
     gateway->pool =
         upstream_pool_new(parts->loop, parts->resolver, parts->tls, &upstream, &upstream_events);
-    if (!gateway->epoch || !gateway->keyring || !gateway->cache || !gateway->pool) {
+    if (!gateway->epoch || !gateway->checks.queue || !gateway->keyring || !gateway->cache ||
+        !gateway->pool) {
         gateway_free(gateway);
         errno = ENOMEM;
         return NULL;
@@ -248,10 +265,12 @@ void gateway_free(struct gateway *gateway) {
         return;
     loop_timer_clear(gateway->parts.loop, &gateway->gauge_timer);
     streams_stop(gateway);
+    loop_defer_cancel(gateway->parts.loop, &gateway->checks.turn);
     abandon_all(gateway);
     front_free(gateway->front);
     if (gateway->pool)
         upstream_pool_free(gateway->pool);
+    check_queue_free(gateway->checks.queue);
     token_cache_free(gateway->cache);
     keyring_unref(gateway->keyring);
     exchange_free_spares(gateway);
@@ -350,10 +369,11 @@ void gateway_change(struct gateway *gateway, struct epoch *epoch, struct keyring
     }
     upstream_pool_set_limits(gateway->pool, &upstream);
     change_cache(gateway, before->settings, epoch->settings);
+    check_queue_resize(gateway->checks.queue, epoch->settings->check_queue);
 
     /* What they were told of an issuer's number is not so any more. */
     for (struct exchange *x = gateway->open.next; x != &gateway->open; x = x->next)
-        if (x->waits_for_keys)
+        if (x->waits_for_keys || x->check.line)
             exchange_begin_anew(x);
     epoch_release(before);
     gateway_set_keyring(gateway, ring);

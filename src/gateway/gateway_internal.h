@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* What the files of this room know of the gateway beyond its contract. */
+#include "gateway/check_queue.h"
 #include "gateway/exchange.h"
 
 /* One reading of the settings, as one worker lives through it. It ends with the last exchange that began in it. */
@@ -14,6 +15,16 @@ struct epoch {
 };
 void epoch_release(struct epoch *epoch);
 
+/* Signature checks: gateway/checks.h. */
+struct checks {
+    struct check_queue *queue;
+    struct deferred turn; /* somebody waits: on_turn is called at this turn's end */
+    void (*on_turn)(struct deferred *turn);
+    int64_t turn_ns, spent_ns; /* the newest turn with a check, and what checks took of it */
+    int64_t total_ns;
+    uint64_t n_checked, n_queued, n_refused;
+};
+
 struct gateway {
     struct gateway_parts parts; /* settings, metrics, n_connections: the present epoch's */
     struct epoch *epoch;
@@ -26,6 +37,7 @@ struct gateway {
     struct exchange *spare; /* finished ones with warm arenas, linked by next */
     size_t n_spare;
     size_t n_admitted; /* requests under way that admission has counted */
+    struct checks checks;
     struct timer gauge_timer;
     struct timer drain_timer; /* streams.c */
     int64_t drain_end_ns;

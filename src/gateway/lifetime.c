@@ -4,6 +4,7 @@
 
 #include "gateway/access_log.h"
 #include "gateway/admission.h"
+#include "gateway/checks.h"
 #include "gateway/client_address.h"
 #include "gateway/sockets.h"
 #include "gateway_internal.h"
@@ -61,7 +62,7 @@ static void enter_epoch(struct exchange *x) {
 }
 
 void exchange_begin_anew(struct exchange *x) {
-    assert(x->waits_for_keys && !x->call && !x->is_answered);
+    assert((x->waits_for_keys || x->check.line) && !x->call && !x->is_answered);
     admission_leave(x);
     epoch_release(x->epoch);
     x->step = 0;
@@ -141,6 +142,7 @@ void exchange_finish(struct exchange *x) {
     loop_timer_clear(x->parts->loop, &x->stream.timer);
     x->gateway->n_tunnels -= x->tunnel != NULL;
     free(x->tunnel);
+    checks_leave(x);
     claims_unref(x->caller.claims);
     client_set_owner(x->client, NULL);
     x->next->previous = x->previous;

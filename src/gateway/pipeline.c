@@ -12,6 +12,7 @@
 #include "gateway/admission.h"
 #include "gateway/answer.h"
 #include "gateway/charges.h"
+#include "gateway/checks.h"
 #include "gateway/identify.h"
 #include "gateway/own_paths.h"
 #include "gateway/relay.h"
@@ -149,11 +150,29 @@ static enum outcome admit(struct exchange *x) {
     return NEXT;
 }
 
+/* Nobody has checked this token before. */
+static enum outcome take_turn(struct exchange *x) {
+    switch (checks_ask(x)) {
+    case CHECKS_NOW:
+        break;
+    case CHECKS_LATER:
+        return WAIT;
+    case CHECKS_FULL:
+        return refuse(x, PROBLEM_OVERLOADED, "too many tokens wait for their check");
+    case CHECKS_REFUSED:
+        return refuse(x, PROBLEM_TOO_MANY_FAILURES,
+                      "too many tokens from this address were not valid");
+    }
+    return authenticate(x);
+}
+
 static enum outcome authenticate(struct exchange *x) {
-    if (x->waits_for_keys)
+    if (x->waits_for_keys || x->check.line)
         return WAIT;
     enum access access = x->route ? x->route->access : own_paths_access(x);
     identify_caller(x, access);
+    if (x->caller.needs_check)
+        return take_turn(x);
     if (x->caller.waits_for_keys) {
         bool is_asked = key_source_want(x->parts->keys, x->gateway->keyring, x->caller.issuer);
         x->asked_for_keys = true;

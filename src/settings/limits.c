@@ -282,6 +282,26 @@ static bool read_named(struct reader *r, const struct branch *map, struct settin
     return is_good;
 }
 
+/* ---- failures ---- */
+
+/* Like a limit, but for what it counts. */
+static bool read_auth_failures(struct reader *r, const struct branch *b, struct settings *s) {
+    /* clang-format off */
+    static const struct entry entries[] = {
+        {"rate",  keep_branch, 0, "!"},
+        {"burst", keep_branch, sizeof(const struct branch *), NULL},
+    };
+    /* clang-format on */
+    struct named_limit limit;
+    const struct branch *read[2] = {NULL, NULL};
+    bool is_good = make_default_limit(r, "auth_failures", "600/minute", 300, &limit) &&
+                   (!b || (READ_SECTION(r, b, entries, read) &&
+                           read_rate(r, read[0], read[1], &limit.policy.rate)));
+    s->auth_failures = limit.policy;
+    s->auth_failures.id = s->auth_failures.counter = STR("auth/failures"); /* no limit's name */
+    return is_good;
+}
+
 /* ---- all of them ---- */
 
 static void add_policy(struct settings *s, const struct limit_policy **all,
@@ -305,6 +325,7 @@ static bool number_policies(struct reader *r, const struct branch *root, struct 
     for (size_t i = 0; i < s->n_limits; i++)
         add_policy(s, all, (struct limit_policy *)&s->limits[i].policy);
     add_policy(s, all, &s->refresh_limit.policy);
+    add_policy(s, all, &s->auth_failures);
     s->policies = all;
     if (s->n_policies <= POLICIES_MAX)
         return true;
@@ -316,5 +337,6 @@ bool read_limits(struct reader *r, const struct branch *root, struct settings *s
     const struct branch *plans = tree_member(root, "plans");
     bool is_good = plans ? read_plans(r, plans, s) : make_default_plans(r, s);
     is_good &= read_named(r, tree_member(root, "limits"), s);
+    is_good &= read_auth_failures(r, tree_member(root, "auth_failures"), s);
     return is_good && number_policies(r, root, s);
 }

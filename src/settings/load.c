@@ -14,6 +14,7 @@
 #define FILE_MAX_BYTES     ((1u << 20) + 1)
 #define ADMIN_TOKEN_LEAST  32
 #define CACHE_ENTRIES_MOST 10000000
+#define SHARE_MOST         90
 #define WORKERS_MAX        256
 #define TLS_MAX            64
 
@@ -248,10 +249,27 @@ static bool read_cache_entries(struct reader *r, const struct branch *b, void *t
     return false;
 }
 
+static bool read_percent(struct reader *r, const struct branch *b, void *target) {
+    struct str text;
+    uint64_t n;
+    if (!read_scalar(r, b, &text, NULL))
+        return false;
+    if (str_ends(text, STR("%")) && str_to_u64(str_first(text, text.n - 1), &n) && n >= 1 &&
+        n <= SHARE_MOST) {
+        *(uint32_t *)target = (uint32_t)n;
+        return true;
+    }
+    reader_error(r, b, "'" STR_FMT "': expected a share from 1%% to %d%%, like 50%%",
+                 STR_ARG(str_first(text, 60)), SHARE_MOST);
+    return false;
+}
+
 static bool read_tokens(struct reader *r, const struct branch *b, void *target) {
     static const struct entry entries[] = {
         {"cache_entries", read_cache_entries, AT(token_cache_entries), "10000"},
         {"cache_size", read_size, AT(token_cache_bytes), "32MiB"},
+        {"check_share", read_percent, AT(check_share), "50%"},
+        {"check_queue", read_count, AT(check_queue), "1024"},
     };
     return READ_SECTION(r, b->line ? b : NULL, entries, target);
 }
@@ -307,6 +325,7 @@ static const struct entry sections[] = {
     {"issuers",       read_later,         0,                 NULL},
     {"plans",         read_later,         0,                 NULL},
     {"payment",       read_later,         0,                 NULL},
+    {"auth_failures", read_later,         0,                 NULL},
     {"limits",        read_later,         0,                 NULL},
     {"builtin",       read_later,         0,                 NULL},
     {"routes",        read_later,         0,                 NULL},

@@ -23,7 +23,8 @@ enum kind {
     SIZE32,
     COUNT,
     COUNT32,
-    YES_OR_NO
+    YES_OR_NO,
+    PERCENT
 };
 struct row {
     const char *name;
@@ -69,6 +70,8 @@ static const struct row rows[] = {
     {"tokens",                       SECTION,      0},
     {"  cache_entries",              COUNT,        AT(token_cache_entries)},
     {"  cache_size",                 SIZE,         AT(token_cache_bytes)},
+    {"  check_share",                PERCENT,      AT(check_share)},
+    {"  check_queue",                COUNT,        AT(check_queue)},
     {"jwks",                         SECTION,      0},
     {"  refresh",                    SECONDS,      AT(jwks_refresh_s)},
     {"  max_stale",                  SECONDS,      AT(jwks_max_stale_s)},
@@ -111,6 +114,8 @@ static int put_value(struct buffer *out, enum kind kind, const void *at) {
         return buffer_append_u64(out, *(const uint32_t *)at);
     case YES_OR_NO:
         return buffer_append(out, *(const bool *)at ? STR("true") : STR("false"));
+    case PERCENT:
+        return buffer_printf(out, "%u%%", *(const uint32_t *)at);
     }
     return -EINVAL;
 }
@@ -327,7 +332,10 @@ static int print_limits(const struct settings *s, struct buffer *out) {
     TRY(buffer_append(out, STR("limits:\n")));
     for (size_t i = 0; i < s->n_limits; i++)
         TRY(print_limit(s, &s->limits[i], out));
-    return print_limit(s, &s->refresh_limit, out);
+    TRY(print_limit(s, &s->refresh_limit, out));
+    TRY(buffer_append(out, STR("auth_failures: { ")));
+    TRY(put_amount(out, &s->auth_failures));
+    return buffer_append(out, STR(" }\n"));
 }
 
 static int print_redis(const struct settings *s, struct buffer *out) {

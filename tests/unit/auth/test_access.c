@@ -100,7 +100,8 @@ static void tear_down(void) {
 
 static struct caller decide_with(enum access access, const struct credentials *credentials) {
     struct caller caller =
-        access_decide(access, credentials, &rules, cache, ring, &client, &now, may_wait, &arena);
+        access_decide(access, credentials, &rules, cache, ring, &client, &now,
+                      ACCESS_MAY_CHECK | (may_wait ? ACCESS_MAY_WAIT : 0), &arena);
     ck_assert(!caller.claims == (caller.kind != CALLER_USER || caller.problem != PROBLEM_NONE));
     ck_assert((caller.subject.n > 0) == (caller.claims != NULL));
     claims_unref(caller.claims);
@@ -448,8 +449,8 @@ START_TEST(service_callers_can_be_kept_to_networks) {
     assert_problem(ACCESS_PUBLIC, "sb_secret_ours", NULL, PROBLEM_SERVICE_CALLER_REFUSED);
     assert_problem(ACCESS_SERVICE, "sb_secret_ours", NULL, PROBLEM_SERVICE_CALLER_REFUSED);
     struct credentials credentials = {.bearer = STR("sb_secret_ours")};
-    struct caller caller =
-        access_decide(ACCESS_PUBLIC, &credentials, &rules, cache, ring, NULL, &now, false, &arena);
+    struct caller caller = access_decide(ACCESS_PUBLIC, &credentials, &rules, cache, ring, NULL,
+                                         &now, ACCESS_MAY_CHECK, &arena);
     ck_assert_int_eq(caller.problem, PROBLEM_SERVICE_CALLER_REFUSED);
 }
 END_TEST
@@ -460,6 +461,47 @@ START_TEST(a_service_route_is_for_proven_service_callers_only) {
     assert_caller(ACCESS_SERVICE, legacy_service, NULL, CALLER_SERVICE);
     assert_problem(ACCESS_SERVICE, alien_service, NULL, PROBLEM_SERVICE_CALLER_REFUSED);
     assert_problem(ACCESS_SERVICE, user_token, NULL, PROBLEM_INSUFFICIENT_SCOPE);
+}
+END_TEST
+
+static bool needs_check(enum access access, const char *bearer) {
+    struct credentials credentials = {.bearer = str_of(bearer)};
+    struct caller caller =
+        access_decide(access, &credentials, &rules, cache, ring, &client, &now, 0, &arena);
+    claims_unref(caller.claims);
+    return caller.needs_check;
+}
+
+START_TEST(what_was_never_checked_needs_the_right_to_be) {
+    const char *all[] = {user_token, expired, forged, foreign, bad_header, legacy_service};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        ck_assert_msg(needs_check(ACCESS_PUBLIC, all[i]), "%s", all[i]);
+        ck_assert(!needs_check(ACCESS_OPEN, all[i]));
+    }
+    /* Nothing was decided, and nothing remembered, without it. */
+    ck_assert(needs_check(ACCESS_USER, user_token));
+    assert_caller(ACCESS_USER, user_token, NULL, CALLER_USER);
+    ck_assert(!needs_check(ACCESS_USER, user_token));
+    assert_problem(ACCESS_USER, forged, NULL, PROBLEM_BAD_JWT);
+    ck_assert(!needs_check(ACCESS_USER, forged));
+}
+END_TEST
+
+START_TEST(what_is_no_token_needs_no_check) {
+    const char *others[] = {"",
+                            "opaque",
+                            "a.b",
+                            "a.b.c.d",
+                            "sb_publishable_ours",
+                            "sb_publishable_another",
+                            "sb_secret_ours",
+                            "sb_secret_.of.another"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        ck_assert_msg(!needs_check(ACCESS_USER, others[i]), "%s", others[i]);
+    struct credentials doubled = {.bearer = str_of(user_token), .are_doubled = true};
+    struct caller caller =
+        access_decide(ACCESS_USER, &doubled, &rules, cache, ring, &client, &now, 0, &arena);
+    ck_assert_int_eq(caller.problem, PROBLEM_INVALID_REQUEST);
 }
 END_TEST
 
@@ -489,6 +531,9 @@ int main(void) {
     tcase_add_test(keys, an_unknown_kid_after_a_failed_fetch_is_not_the_callers_fault);
     tcase_add_test(keys, a_symmetric_token_never_waits);
     tcase_add_test(keys, missing_keys_are_503_and_the_secret_still_works);
+    TCase *checks = add_case(suite, "checks");
+    tcase_add_test(checks, what_was_never_checked_needs_the_right_to_be);
+    tcase_add_test(checks, what_is_no_token_needs_no_check);
     TCase *service = add_case(suite, "service");
     tcase_add_test(service, service_callers_are_refused_by_default);
     tcase_add_test(service, an_escaped_key_in_the_query_is_the_same_key);

@@ -95,6 +95,10 @@ static enum token_verdict verdict_of(const char *token, bool *hit) {
 
 static void assert_verdict(const char *token, enum token_verdict expected, bool expected_hit) {
     bool hit;
+    struct token_result looked = {0};
+    ck_assert(token_cache_look(cache, str_of(token), &rules, ring, &now, &looked) == expected_hit);
+    ck_assert(!expected_hit || looked.verdict == expected);
+    claims_unref(looked.claims);
     enum token_verdict verdict = verdict_of(token, &hit);
     ck_assert_msg(verdict == expected, "%s, not %s", token_verdict_name(verdict),
                   token_verdict_name(expected));

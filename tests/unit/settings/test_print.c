@@ -102,7 +102,8 @@ START_TEST(settings_of_every_shape_read_back) {
         "upstream: { max_idle: 0, max_open: 5, idle_timeout: 61s, max_queue: 6, "
         "queue_timeout: 7ms, eject: { failures: 8, for: 9s } }\n"
         "log: { level: debug, format: json }\n"
-        "tokens: { cache_entries: 5, cache_size: 1MiB }\n"
+        "tokens: { cache_entries: 5, cache_size: 1MiB, check_share: 7%, check_queue: 9 }\n"
+        "auth_failures: { rate: 5/hour, burst: 6 }\n"
         "jwks: { refresh: 2m, max_stale: 25h, cooldown: 1s, timeout: 250ms }\n"
         "limits_mode: shadow\nlimit_buckets: 99\n"
         "websockets: { max_per_ip: 0, max_per_subject: 11 }\nclose_streams_at_expiry: true\n"
@@ -142,6 +143,8 @@ START_TEST(settings_of_every_shape_read_back) {
     assert_shows(first, "body_timeout: 2ms\n  min_body_rate: 1KiB\n  request_timeout: 5h\n  "
                         "idle_timeout: 3ms\n  write_timeout: 4ms\n");
     assert_shows(first, "idle_timeout: 61s\n");
+    assert_shows(first, "check_share: 7%\n  check_queue: 9\n");
+    assert_shows(first, "auth_failures: { rate: 5/hour, burst: 6 }\n");
     assert_shows(first, "key: claim:org_id\n");
     assert_shows(first, "{ name: ai, quota: 3/day, timezone: UTC }\n");
     assert_shows(first, "quota: 9/month, timezone: \"Europe/Berlin\", anchor_day: 31 }");

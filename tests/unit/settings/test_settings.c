@@ -60,6 +60,9 @@ START_TEST(a_project_is_enough_and_the_rest_has_defaults) {
     ck_assert(!s->close_streams_at_expiry);
     ck_assert_uint_eq(s->token_cache_entries, 10000);
     ck_assert_uint_eq(s->token_cache_bytes, 32 << 20);
+    ck_assert_uint_eq(s->check_share, 50);
+    ck_assert_uint_eq(s->check_queue, 1024);
+    assert_rate(&s->auth_failures, 600, 60, 300);
     ck_assert_uint_eq(s->limit_buckets, 1 << 20);
     ck_assert_int_eq(s->log_level, LEVEL_INFO);
     ck_assert_int_eq(s->log_format, LOG_AUTO);
@@ -370,7 +373,7 @@ START_TEST(policies_are_numbered_and_their_ids_differ) {
                                     "g: [ { name: x, rate: 1/minute } ] }, b: { default: [ { name: "
                                     "x, rate: 1/minute } ] } } }\n"
                                     "limits: { x: { key: ip, rate: 1/minute } }\n");
-    ck_assert_uint_eq(s->n_policies, 4 + 2 + 1);
+    ck_assert_uint_eq(s->n_policies, 4 + 2 + 2);
     for (size_t i = 0; i < s->n_policies; i++) {
         ck_assert_uint_eq(s->policies[i]->index, i);
         ck_assert(bucket_rule_is_valid(&s->policies[i]->rate));
@@ -380,6 +383,7 @@ START_TEST(policies_are_numbered_and_their_ids_differ) {
     ck_assert_ptr_eq(s->policies[0], &s->plans.tiers[0].groups[0].policies[0]);
     ck_assert_ptr_eq(s->policies[4], &s->limits[0].policy);
     ck_assert_ptr_eq(s->policies[6], &s->refresh_limit.policy);
+    ck_assert_ptr_eq(s->policies[7], &s->auth_failures);
     rig_teardown();
 }
 END_TEST
