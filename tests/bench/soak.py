@@ -153,7 +153,8 @@ class Soak:
         self.outcomes, self.errors, self.upsets = collections.Counter(), [], []
         self.stopped = threading.Event()
         self.samples = []  # (seconds, resident bytes, descriptors)
-        self.n_lines = self.n_reloads = self.n_rotations = 0
+        self.reloads = []  # what each was to be: ok, failed
+        self.n_lines = self.n_rotations = 0
         visits = [name[len("does_") :] for name in dir(self) if name.startswith("does_")]
         self.visits = [name for name in visits if not names or name in names]
         self.weights = [WEIGHTS.get(name, 1) for name in self.visits]
@@ -377,29 +378,39 @@ class Soak:
                     self.stopped.set()
 
     def reload(self):
-        """Other settings, the same, or none that can be read."""
-        self.n_reloads += 1
-        text = self.gateway.compose(self.site, self.settings | {"log": {"level": "info" if self.n_reloads % 2 else "warn"}})
+        """Another route and another log level; every third file cannot be read and changes nothing."""
+        self.reloads.append("failed" if len(self.reloads) % 3 == 2 else "ok")
+        path, result = f"/reload-{len(self.reloads)}", self.reloads[-1]
+        routes = self.settings["routes"] + [{"path": path, "access": "open", "limits": []}]
+        text = self.gateway.compose(self.site, self.settings | {"routes": routes, "log": {"level": "info" if len(self.reloads) % 2 else "warn"}})
         with open(self.gateway.config, "w", encoding="utf-8") as file:
-            file.write(text if self.n_reloads % 3 else text + "nonsense")
+            file.write(text + "nonsense" * (result == "failed"))
         self.gateway.signal(signal.SIGHUP)
+        reloads = f'jotgate_reloads_total{{result="{result}"}}'
+        self.wait_for(lambda: self.gateway.metrics()[reloads] == self.reloads.count(result), f"a reload that has {result}")
+        status = self.status_of("GET", f"{path}/echo")
+        if status != (200 if result == "ok" else 404):
+            self.errors.append(f"a reload that has {result}: its route answers {status}")
 
     def rotate(self):
         """A key joins; its tokens are good as soon as it is known, which an unknown kid may delay by a cooldown."""
         self.n_rotations += 1
         self.site.keys = [self.key, Key()]
         token = self.site.keys[-1].token(user_claims(self.site.issuer))
-        until = time.monotonic() + DEADLINE_S
-        while self.status_of(token) != 200:
-            if time.monotonic() > until:
-                self.errors.append("a new key was not known in time")
-                return
-            time.sleep(0.2)
+        self.wait_for(lambda: self.status_of("GET", "/rest/v1/echo", {"Authorization": f"Bearer {token}"}) == 200, "a new key to be known")
         self.count("new key: 200")
 
-    def status_of(self, token):
+    def wait_for(self, condition, what):
+        until = time.monotonic() + DEADLINE_S
+        while not condition():
+            if time.monotonic() > until:
+                self.errors.append(f"waited {DEADLINE_S} s for {what}")
+                return
+            time.sleep(0.1)
+
+    def status_of(self, method, target, fields=()):
         with self.wire() as wire:
-            wire.send(request_bytes("GET", "/rest/v1/echo", {"Authorization": f"Bearer {token}"}))
+            wire.send(request_bytes(method, target, fields))
             return wire.answer().status
 
     def descriptors(self):
@@ -461,7 +472,7 @@ class Soak:
     def report(self):
         for what, n in sorted(self.outcomes.items()):
             print(f"{n:9} {what}")
-        print(f"{self.n_lines:9} log lines, {self.n_reloads} reloads, {self.n_rotations} new keys, {sum(self.outcomes.values())} outcomes")
+        print(f"{self.n_lines:9} log lines, {self.reloads.count('ok')} reloads, {self.reloads.count('failed')} refused ones, {self.n_rotations} new keys, {sum(self.outcomes.values())} outcomes")
         early, late = self.growth()
         most = max(fds for _, _, fds in self.samples)
         print(f"resident memory, median: {early / MIB:.1f} MiB in the second quarter, {late / MIB:.1f} MiB in the last; descriptors at most {most}")
