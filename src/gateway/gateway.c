@@ -3,6 +3,7 @@
 #include "gateway/gateway.h"
 
 #include "base/hash.h"
+#include "base/log.h"
 #include "gateway/answer.h"
 #include "gateway/checks.h"
 #include "gateway/lifetime.h"
@@ -10,6 +11,7 @@
 #include "gateway/relay.h"
 #include "gateway/streams.h"
 #include "gateway_internal.h"
+#include "io/redis.h"
 #include "io/tls_server.h"
 #include <assert.h>
 #include <errno.h>
@@ -207,6 +209,25 @@ static void check_waiting(struct deferred *turn) {
         pipeline_advance(x);
 }
 
+static int start_redis(struct gateway *gateway) {
+    const struct redis_settings *settings = &gateway->first->redis;
+    char why[160];
+    if (settings->url.n == 0)
+        return 0;
+    gateway->redis = redis_new(gateway->parts.loop, gateway->parts.resolver, &settings->target,
+                               settings->timeout_ns, why);
+    if (gateway->redis)
+        return 0;
+    log_error("redis", F_TEXT("error", why));
+    return -EINVAL;
+}
+
+static struct gateway *give_up(struct gateway *gateway, int failure) {
+    gateway_free(gateway);
+    errno = -failure;
+    return NULL;
+}
+
 struct gateway *gateway_new(const struct gateway_parts *parts) {
     struct gateway *gateway = calloc(1, sizeof(*gateway));
     if (!gateway)
@@ -215,6 +236,7 @@ struct gateway *gateway_new(const struct gateway_parts *parts) {
     struct upstream_limits upstream = upstream_limits_of(settings);
 
     gateway->parts = *parts;
+    gateway->first = settings_ref(parts->settings);
     gateway->random_used = sizeof(gateway->random);
     gateway->epoch = epoch_new(&(struct epoch_parts){.settings = parts->settings,
                                                      .metrics = parts->metrics,
@@ -228,11 +250,11 @@ struct gateway *gateway_new(const struct gateway_parts *parts) {
     gateway->pool =
         upstream_pool_new(parts->loop, parts->resolver, parts->tls, &upstream, &upstream_events);
     if (!gateway->epoch || !gateway->checks.queue || !gateway->keyring || !gateway->cache ||
-        !gateway->pool) {
-        gateway_free(gateway);
-        errno = ENOMEM;
-        return NULL;
-    }
+        !gateway->pool)
+        return give_up(gateway, -ENOMEM);
+    int failure = start_redis(gateway);
+    if (failure < 0)
+        return give_up(gateway, failure);
     copy_gauges(&gateway->gauge_timer);
     return gateway;
 }
@@ -271,8 +293,10 @@ void gateway_free(struct gateway *gateway) {
     if (gateway->pool)
         upstream_pool_free(gateway->pool);
     check_queue_free(gateway->checks.queue);
+    redis_free(gateway->redis);
     token_cache_free(gateway->cache);
     keyring_unref(gateway->keyring);
+    settings_unref(gateway->first);
     exchange_free_spares(gateway);
     buffer_release(&gateway->scratch);
     buffer_release(&gateway->scratch_body);

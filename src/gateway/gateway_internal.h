@@ -32,6 +32,8 @@ struct gateway {
     struct upstream_pool *pool;
     struct token_cache *cache;
     struct keyring *keyring; /* one reference; an empty one until the first is published */
+    struct redis *redis;     /* NULL: none is configured */
+    struct settings *first;  /* of the start: `redis` there is what holds until a restart */
     struct exchange
         open; /* sentinel of the open exchanges' ring: only next and previous are used */
     struct exchange *spare; /* finished ones with warm arenas, linked by next */

@@ -159,7 +159,7 @@ void line_keep(struct line *line, int64_t keep_ns) {
 
 /* ---- life */
 
-struct line *line_new(struct site *site, const struct endpoint *endpoint) {
+struct line *site_new_line(struct site *site, const struct endpoint *endpoint) {
     struct line *line = calloc(1, sizeof(*line));
     if (!line)
         return NULL;

@@ -60,7 +60,7 @@ struct line *line_take(struct site *site, bool may_repeat) MUST_USE;
 /* The idle ones that lead to this address of it are closed. */
 void site_drop_idle(struct site *site, const struct endpoint *endpoint);
 /* A line that is not connected yet. NULL when memory is out. */
-struct line *line_new(struct site *site, const struct endpoint *endpoint) MUST_USE;
+struct line *site_new_line(struct site *site, const struct endpoint *endpoint) MUST_USE;
 /* Kept for the next call, for at most `keep_ns`, unless its address is ejected. Its buffers must be empty. */
 void line_keep(struct line *line, int64_t keep_ns);
 /* Closed and freed; with RST when the peer must not take what it has for complete. */

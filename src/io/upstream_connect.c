@@ -131,7 +131,7 @@ static void on_connect_late(struct timer *timer) {
  * others' time. */
 static void connect_to(struct upstream_call *call, const struct endpoint *endpoint, size_t n_left) {
     struct upstream_pool *pool = call->pool;
-    struct line *line = line_new(call->site, endpoint);
+    struct line *line = site_new_line(call->site, endpoint);
     if (!line) {
         call_fail(call, UPSTREAM_UNREACHABLE, "out of memory");
         return;

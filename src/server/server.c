@@ -25,7 +25,7 @@
 #define BACKLOG               4096
 #define STILL_LOOKS_MAX       60
 #define FILES_KEPT            24 /* log, admin, key fetches, resolver */
-#define FILES_KEPT_PER_WORKER 6
+#define FILES_KEPT_PER_WORKER 8  /* among them Redis' */
 
 /* ---- start ---- */
 

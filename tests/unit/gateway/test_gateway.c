@@ -226,9 +226,31 @@ START_TEST(a_gateway_may_go_before_it_listens) {
 }
 END_TEST
 
+START_TEST(each_gateway_has_a_connection_to_redis_for_its_life) {
+    struct endpoint at;
+    int listener = rig_listen(&at);
+    const char *why;
+    stage_prepare(&s, "");
+    struct redis_settings *redis = &s.settings->redis;
+    redis->url = str_of(TEXT(&s, "redis://127.0.0.1:%u", rig_port(&at)));
+    ck_assert(redis_url_parse(redis->url, &redis->target, &s.arena, &why));
+    stage_start(&s);
+    stage_publish(&s);
+    int fd = rig_accept(s.loop, listener);
+    rig_expect(s.loop, fd, STR("*1\r\n$4\r\nTIME\r\n"));
+    ck_assert_int_eq(pass(&s, GET(&s, "/rest/v1/x", "")), 200); /* nobody waits for it */
+    stage_close(&s);
+    char byte;
+    ck_assert_int_eq(recv(fd, &byte, 1, 0), 0);
+    close(fd);
+    close(listener);
+}
+END_TEST
+
 SUITE_MAIN("gateway/gateway", who_waits_for_keys_holds_up_nobody, one_fetch_serves_all_who_wait,
            a_kid_that_stays_unknown_is_401, a_kid_that_could_not_be_asked_for_is_503,
            a_client_may_leave_while_its_request_waits_for_keys,
            a_key_that_is_gone_takes_its_tokens_along, draining_answers_and_says_close,
            what_was_open_when_listening_stops_is_finished, requests_and_connections_are_counted,
-           connections_have_a_bound, a_gateway_may_go_before_it_listens)
+           connections_have_a_bound, a_gateway_may_go_before_it_listens,
+           each_gateway_has_a_connection_to_redis_for_its_life)
