@@ -31,6 +31,8 @@ size_t claims_bytes(const struct claims *claims); /* how much memory they take *
 struct str claims_issuer(const struct claims *claims);  /* iss; empty when absent */
 struct str claims_subject(const struct claims *claims); /* sub; empty when absent */
 struct str claims_role(const struct claims *claims);    /* role; empty when absent or no string */
+struct str claims_session(const struct claims *claims); /* session_id, likewise */
+struct str claims_id(const struct claims *claims);      /* jti, likewise */
 bool claims_is_anonymous(const struct claims *claims);  /* is_anonymous: true */
 
 /* Times in seconds since the epoch, fractions cut, within +-2^53; CLAIM_NO_TIME when absent. */

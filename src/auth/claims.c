@@ -15,7 +15,7 @@ struct claims {
     unsigned references;
     size_t bytes;
     int64_t expires_s, not_before_s, issued_s;
-    struct str issuer, subject, role;
+    struct str issuer, subject, role, session, id;
     bool is_anonymous;
     size_t n_audiences, n_paths;
     struct str *texts;
@@ -34,7 +34,7 @@ int claim_paths_add(struct claim_paths *paths, struct str path) {
 
 /* The registered claims as they stand in the document, their types checked. */
 struct registered {
-    struct str issuer, subject, role;
+    struct str issuer, subject, role, session, id;
     int64_t expires_s, not_before_s, issued_s;
 };
 
@@ -88,6 +88,8 @@ static const char *read_registered(struct registered *known, const struct node *
     known->role = node_string(node_member(payload, "role"));
     if (has_controls(known->role))
         return "the token's role has control characters";
+    known->session = node_string(node_member(payload, "session_id"));
+    known->id = node_string(node_member(payload, "jti"));
     if (!audience_is_good(node_member(payload, "aud")))
         return "the token's aud is neither a string nor an array of strings";
     if (!read_time(payload, "exp", &known->expires_s))
@@ -163,6 +165,8 @@ static void fill(struct claims *claims, struct filler *f, const struct registere
     claims->issuer = keep(f, known->issuer);
     claims->subject = keep(f, known->subject);
     claims->role = keep(f, known->role);
+    claims->session = keep(f, known->session);
+    claims->id = keep(f, known->id);
     fill_lists(f, payload, paths);
 }
 
@@ -226,6 +230,12 @@ struct str claims_subject(const struct claims *claims) {
 }
 struct str claims_role(const struct claims *claims) {
     return claims->role;
+}
+struct str claims_session(const struct claims *claims) {
+    return claims->session;
+}
+struct str claims_id(const struct claims *claims) {
+    return claims->id;
 }
 bool claims_is_anonymous(const struct claims *claims) { return claims->is_anonymous; }
 int64_t claims_expires_s(const struct claims *claims) { return claims->expires_s; }

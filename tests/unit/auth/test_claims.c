@@ -27,12 +27,15 @@ START_TEST(registered_claims_outlive_their_document) {
     struct claims *claims =
         claims_of("{\"iss\":\"https://a/auth/"
                   "v1\",\"sub\":\"u1\",\"role\":\"authenticated\",\"aud\":\"authenticated\","
-                  "\"exp\":2000,\"nbf\":1000,\"iat\":1500,\"is_anonymous\":true}",
+                  "\"exp\":2000,\"nbf\":1000,\"iat\":1500,\"is_anonymous\":true,"
+                  "\"session_id\":\"s1\",\"jti\":\"j1\"}",
                   NULL, &why);
     ck_assert_ptr_nonnull(claims);
     assert_str(claims_issuer(claims), "https://a/auth/v1");
     assert_str(claims_subject(claims), "u1");
     assert_str(claims_role(claims), "authenticated");
+    assert_str(claims_session(claims), "s1");
+    assert_str(claims_id(claims), "j1");
     ck_assert(claims_is_anonymous(claims));
     ck_assert_int_eq(claims_expires_s(claims), 2000);
     ck_assert_int_eq(claims_not_before_s(claims), 1000);
