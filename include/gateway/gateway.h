@@ -14,6 +14,10 @@ void gateway_free(struct gateway *gateway); /* takes NULL; cuts what is open */
 /* The newest keys; requests that waited for them go on. A ring of another layout is not for these settings, and left alone. */
 void gateway_set_keyring(struct gateway *gateway, struct keyring *ring);
 
+/* What came by the feed: who is denied now has his streams ended. */
+struct news;
+void gateway_set_news(struct gateway *gateway, struct news *news);
+
 /* What other settings mean to one worker, made beforehand by whoever reloads them, so that nothing can fail when they are taken on. */
 struct epoch;
 struct epoch_parts {

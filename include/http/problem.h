@@ -25,6 +25,7 @@
     X(TOKEN_EXPIRED,          "token_expired",          "token_expired",              401, "http_request_denied",     "The token has expired") \
     X(INSUFFICIENT_SCOPE,     "insufficient_scope",     "insufficient_scope",         403, "http_request_denied",     "The token's claims do not allow this") \
     X(SERVICE_CALLER_REFUSED, "service_caller_refused", "service_caller_refused",     403, "http_request_denied",     "Service keys are not accepted here") \
+    X(DENIED,                 "denied",                 "access_denied",              403, "http_request_denied",     "Access was denied by the operator") \
     X(PAYMENT_REQUIRED,       "payment_required",       "payment_required",           402, "http_request_denied",     "The subscription is not paid") \
     X(RATE_LIMITED,           "rate_limited",           "rate_limited",               429, "http_request_denied",     "Too many requests") \
     X(TOO_MANY_FAILURES,      "too_many_failures",      "too_many_failures",          429, "http_request_denied",     "Too many bad tokens from this address") \

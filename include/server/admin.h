@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 #include "gateway/metrics.h"
+#include "io/feed.h"
 #include "io/key_source.h"
 #include "limit/memory_limits.h"
 #include <pthread.h>
@@ -10,6 +11,7 @@
 struct admin {
     struct key_source *keys;
     struct memory_limits *limits;
+    struct feed *feed;
     size_t n_workers;
     int64_t started_wall_s, started_mono_ns;
     atomic_bool is_draining;

@@ -166,6 +166,11 @@ struct settings {
     uint32_t check_share; /* percent: of a worker's time, for tokens that are not in the cache */
     size_t check_queue;
     size_t limit_buckets;
+    struct {
+        size_t most;    /* denials that stand at once */
+        int64_t keep_s; /* how long one stands that does not say; no token lives longer */
+    } deny_list;
+    size_t most_records;       /* of subjects, in memory */
     int log_level, log_format; /* enum log_level, enum log_format */
 
     struct str supabase_url, supabase_region;

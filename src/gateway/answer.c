@@ -231,6 +231,7 @@ static const char *hint_of(enum problem problem) {
             "Send the user's access token as 'Authorization: Bearer <token>'.",
         [PROBLEM_BAD_JWT] = "Sign in again, or refresh the session.",
         [PROBLEM_TOKEN_EXPIRED] = "Refresh the session.",
+        [PROBLEM_DENIED] = "Ask whoever runs this service.",
         [PROBLEM_PAYMENT_REQUIRED] =
             "Pay the subscription; then sign in again, or refresh the session.",
         [PROBLEM_SERVICE_CALLER_REFUSED] =

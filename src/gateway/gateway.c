@@ -6,11 +6,13 @@
 #include "base/log.h"
 #include "gateway/answer.h"
 #include "gateway/checks.h"
+#include "gateway/denials.h"
 #include "gateway/lifetime.h"
 #include "gateway/pipeline.h"
 #include "gateway/relay.h"
 #include "gateway/streams.h"
 #include "gateway_internal.h"
+#include "io/feed.h"
 #include "io/redis.h"
 #include "io/tls_server.h"
 #include <assert.h>
@@ -246,11 +248,12 @@ struct gateway *gateway_new(const struct gateway_parts *parts) {
     gateway->checks.on_turn = check_waiting;
     gateway->checks.queue = check_queue_new(settings->check_queue);
     gateway->keyring = keyring_new(settings->tokens.n_issuers);
+    gateway->news = parts->feed ? feed_news(parts->feed) : news_new();
     gateway->cache = make_cache(settings);
     gateway->pool =
         upstream_pool_new(parts->loop, parts->resolver, parts->tls, &upstream, &upstream_events);
-    if (!gateway->epoch || !gateway->checks.queue || !gateway->keyring || !gateway->cache ||
-        !gateway->pool)
+    if (!gateway->epoch || !gateway->checks.queue || !gateway->keyring || !gateway->news ||
+        !gateway->cache || !gateway->pool)
         return give_up(gateway, -ENOMEM);
     int failure = start_redis(gateway);
     if (failure < 0)
@@ -296,6 +299,7 @@ void gateway_free(struct gateway *gateway) {
     redis_free(gateway->redis);
     token_cache_free(gateway->cache);
     keyring_unref(gateway->keyring);
+    news_unref(gateway->news);
     settings_unref(gateway->first);
     exchange_free_spares(gateway);
     buffer_release(&gateway->scratch);
@@ -326,6 +330,14 @@ void gateway_set_keyring(struct gateway *gateway, struct keyring *ring) {
         waiting = x->next_waiting;
         pipeline_advance(x);
     }
+}
+
+void gateway_set_news(struct gateway *gateway, struct news *news) {
+    struct news *before = gateway->news;
+    gateway->news = news_ref(news);
+    if (news->denials != before->denials)
+        denials_end_streams(gateway);
+    news_unref(before);
 }
 
 /* ---- other settings ---- */

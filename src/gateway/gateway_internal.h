@@ -3,6 +3,7 @@
 /* What the files of this room know of the gateway beyond its contract. */
 #include "gateway/check_queue.h"
 #include "gateway/exchange.h"
+#include "io/news.h"
 
 /* One reading of the settings, as one worker lives through it. It ends with the last exchange that began in it. */
 struct epoch {
@@ -34,6 +35,7 @@ struct gateway {
     struct keyring *keyring; /* one reference; an empty one until the first is published */
     struct redis *redis;     /* NULL: none is configured */
     struct settings *first;  /* of the start: `redis` there is what holds until a restart */
+    struct news *news;       /* one reference */
     struct exchange
         open; /* sentinel of the open exchanges' ring: only next and previous are used */
     struct exchange *spare; /* finished ones with warm arenas, linked by next */

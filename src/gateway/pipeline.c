@@ -13,6 +13,7 @@
 #include "gateway/answer.h"
 #include "gateway/charges.h"
 #include "gateway/checks.h"
+#include "gateway/denials.h"
 #include "gateway/identify.h"
 #include "gateway/own_paths.h"
 #include "gateway/relay.h"
@@ -41,9 +42,9 @@ static const struct {
     enum outcome (*take)(struct exchange *x);
 } story[] = {
     {route},        /* which rule applies?               404 405 400 */
-    {admit},        /* is there room for one more?       503 429 */
+    {admit},        /* is there room for one more?       503 429 403 */
     {authenticate}, /* who is calling?                   401 (503 when our own keys are missing) */
-    {authorize},    /* may they call this?               403 402 */
+    {authorize},    /* may they call this?               403 402 401 (revoked) */
     {limit},        /* have they called too often?       429 */
     {forward},      /* hand over and relay               502 503 504 */
 };                  /* then, always: the access log and the counters (exchange_finish) */
@@ -135,8 +136,12 @@ static enum outcome route(struct exchange *x) {
     return is_preflight(x) ? allow(x) : check_form(x);
 }
 
-/* Our own paths always have room: health must be seen when all is full. */
+/* Our own paths always have room: health must be seen when all is full, and by everybody. */
 static enum outcome admit(struct exchange *x) {
+    const char *reason = NULL;
+    enum problem problem = x->route ? denials_of_address(x, &reason) : PROBLEM_NONE;
+    if (problem != PROBLEM_NONE)
+        return refuse(x, problem, reason);
     switch (x->route ? admission_enter(x) : ADMISSION_OK) {
     case ADMISSION_OK:
         break;
@@ -185,6 +190,10 @@ static enum outcome authenticate(struct exchange *x) {
 }
 
 static enum outcome authorize(struct exchange *x) {
+    const char *reason = NULL;
+    enum problem problem = denials_of_caller(x, &reason);
+    if (problem != PROBLEM_NONE)
+        return refuse(x, problem, reason);
     for (size_t i = 0; x->route && i < x->route->n_require; i++)
         if (!x->caller.claims || !claim_rule_is_met(&x->route->require[i], x->caller.claims))
             return refuse(x, PROBLEM_INSUFFICIENT_SCOPE,

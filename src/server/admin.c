@@ -185,6 +185,22 @@ static int put_key_metrics(struct buffer *out, const struct admin *admin) {
     return 0;
 }
 
+static int put_feed_metrics(struct buffer *out, const struct admin *admin) {
+    if (!admin->feed)
+        return 0;
+    int64_t age_ns = feed_age_ns(admin->feed, clock_now().mono_ns);
+    struct news *news = feed_news(admin->feed);
+    size_t n_denials = deny_list_count(news->denials);
+    news_unref(news);
+    return buffer_printf(
+        out,
+        "# HELP jotgate_feed_age_seconds Since the log of denials and changes in Redis was last "
+        "read; 0: no Redis; -1: never.\n# TYPE jotgate_feed_age_seconds gauge\n"
+        "jotgate_feed_age_seconds %.3f\n# HELP jotgate_denials Entries of the deny-list.\n"
+        "# TYPE jotgate_denials gauge\njotgate_denials %zu\n",
+        age_ns < 0 ? -1.0 : (double)age_ns / (double)NS_PER_S, n_denials);
+}
+
 static int put_limit_metrics(struct buffer *out, const struct admin *admin) {
     struct memory_limits_stats stats = memory_limits_stats(admin->limits);
     TRY(buffer_append(out, STR("# HELP jotgate_limit_buckets Counters held in memory, by key "
@@ -223,6 +239,7 @@ static int write_metrics(struct buffer *out, struct admin *admin) {
     TRY(metrics_render(loaded.metrics, out));
     TRY(put_reload_metrics(out, &loaded));
     TRY(put_key_metrics(out, admin));
+    TRY(put_feed_metrics(out, admin));
     return put_limit_metrics(out, admin);
 }
 

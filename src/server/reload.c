@@ -45,6 +45,10 @@ static int put_redis(const struct settings *s, struct buffer *out) {
                          (long long)r->timeout_ns, r->expected_machines);
 }
 
+static int put_denials(const struct settings *s, struct buffer *out) {
+    return buffer_append_u64(out, s->deny_list.most);
+}
+
 /* clang-format off */
 static const struct {
     const char *name;
@@ -56,6 +60,7 @@ static const struct {
     [FIXED_LOG]     = {"log.format",    put_log},
     [FIXED_BUCKETS] = {"limit_buckets", put_buckets},
     [FIXED_REDIS]   = {"redis",         put_redis},
+    [FIXED_DENIALS] = {"deny_list.max", put_denials},
 };
 /* clang-format on */
 

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "io/feed.h"
 #include "io/resolver.h"
 #include "io/service.h"
 #include "io/tls_server.h"
@@ -104,6 +105,18 @@ static int start_keys(struct server *server) {
     return server->keys ? 0 : -errno;
 }
 
+static int start_feed(struct server *server, char why[256]) {
+    const struct redis_settings *redis = &server->first->redis;
+    char text[160];
+    const struct feed_options options = {.target = redis->url.n > 0 ? &redis->target : NULL,
+                                         .prefix = redis->prefix,
+                                         .n_denials = server->first->deny_list.most};
+    server->feed = feed_new(server->resolver, &options, text);
+    if (!server->feed)
+        snprintf(why, 256, "cannot start: %s", text);
+    return server->feed ? 0 : -EINVAL;
+}
+
 /* SO_REUSEPORT would let a second gateway share the port in silence: look first whether somebody has it. */
 static int look_whether_free(const struct endpoint *endpoint) {
     CLEANUP(cleanup_close)
@@ -171,6 +184,7 @@ static int start_workers(struct server *server, char why[256]) {
         .public_tls = server->tls,
         .keys = server->keys,
         .limits = server->limits,
+        .feed = server->feed,
         .connections = server->connections,
         .requests = server->requests,
         .sockets_by_ip = server->sockets_by_ip,
@@ -196,6 +210,7 @@ static int start_admin(struct server *server, char why[256]) {
     struct now now = clock_now();
     server->admin.keys = server->keys;
     server->admin.limits = server->limits;
+    server->admin.feed = server->feed;
     server->admin.n_workers = server->n_workers;
     server->admin.started_wall_s = now_s(&now);
     server->admin.started_mono_ns = now.mono_ns;
@@ -241,9 +256,11 @@ static int start_all(struct server *server, char why[256]) {
     admin_note_settings(&server->admin, server->metrics);
     TRY(fixed_note(&server->fixed, server->settings));
     TRY(start_keys(server));
+    TRY(start_feed(server, why));
     TRY(start_workers(server, why));
     TRY(start_admin(server, why));
     TRY(key_source_start(server->keys));
+    TRY(feed_start(server->feed));
     for (size_t i = 0; i < server->n_workers; i++)
         TRY(worker_start(server->workers[i]));
     return 0;
@@ -257,6 +274,7 @@ int server_start(struct server **out, struct settings *settings, char why[256]) 
     block_signals();
     crash_speak();
     server->settings = settings_ref(settings);
+    server->first = settings_ref(settings);
     server->file = str_dup(settings->file);
     server->n_wanted = count_wanted(settings);
     int failure = start_all(server, why);
@@ -369,9 +387,12 @@ void server_free(struct server *server) {
         service_stop(server->service);
     if (server->keys)
         key_source_stop(server->keys);
+    if (server->feed)
+        feed_stop(server->feed);
     for (size_t i = 0; i < server->n_workers; i++)
         worker_free(server->workers[i]);
     key_source_free(server->keys);
+    feed_free(server->feed);
     admin_fini(&server->admin);
     metrics_unref(server->metrics);
     slots_free(server->connections);
@@ -382,6 +403,7 @@ void server_free(struct server *server) {
     resolver_free(server->resolver);
     tls_server_unref(server->tls);
     settings_unref(server->settings);
+    settings_unref(server->first);
     free(server->file);
     free(server);
 }

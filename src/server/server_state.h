@@ -16,6 +16,7 @@ enum fixed {
     FIXED_LOG,
     FIXED_BUCKETS,
     FIXED_REDIS,
+    FIXED_DENIALS,
     FIXED_COUNT
 };
 struct fixed_settings {
@@ -31,6 +32,8 @@ struct server {
     struct resolver *resolver;
     struct key_source *keys;
     struct memory_limits *limits;
+    struct feed *feed;
+    struct settings *first; /* of the start: what the feed borrows of `redis` */
     struct slots *connections, *requests, *sockets_by_ip, *sockets_by_subject;
     struct metrics *metrics;
     struct admin admin;

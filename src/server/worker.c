@@ -4,6 +4,7 @@
 
 #include "crash.h"
 #include "io/connection.h"
+#include "io/feed.h"
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
@@ -33,6 +34,11 @@ struct worker {
 static void on_keyring(void *arg, struct keyring *ring) {
     struct worker *worker = arg;
     gateway_set_keyring(worker->gateway, ring);
+}
+
+static void on_news(void *arg, struct news *news) {
+    struct worker *worker = arg;
+    gateway_set_news(worker->gateway, news);
 }
 
 static void take_on(void *arg) {
@@ -98,6 +104,8 @@ struct worker *worker_new(const struct gateway_parts *parts, size_t index, int l
     int failure = gateway_listen(worker->gateway, listen_fd);
     if (failure == 0)
         failure = key_source_subscribe(parts->keys, worker->loop, on_keyring, worker);
+    if (failure == 0 && parts->feed)
+        failure = feed_subscribe(parts->feed, worker->loop, on_news, worker);
     if (failure == 0)
         return worker;
     errno = -failure;

@@ -14,6 +14,7 @@
 #define FILE_MAX_BYTES     ((1u << 20) + 1)
 #define ADMIN_TOKEN_LEAST  32
 #define CACHE_ENTRIES_MOST 10000000
+#define REMEMBERED_MOST    10000000
 #define SHARE_MOST         90
 #define WORKERS_MAX        256
 #define TLS_MAX            64
@@ -274,6 +275,28 @@ static bool read_tokens(struct reader *r, const struct branch *b, void *target) 
     return READ_SECTION(r, b->line ? b : NULL, entries, target);
 }
 
+static bool read_most(struct reader *r, const struct branch *b, void *target) {
+    if (!read_count(r, b, target))
+        return false;
+    if (*(size_t *)target <= REMEMBERED_MOST)
+        return true;
+    reader_error(r, b, "expected at most %d", REMEMBERED_MOST);
+    return false;
+}
+
+static bool read_deny_list(struct reader *r, const struct branch *b, void *target) {
+    static const struct entry entries[] = {
+        {"max", read_most, AT(deny_list.most), "10000"},
+        {"keep", read_timeout_seconds, AT(deny_list.keep_s), "168h"},
+    };
+    return READ_SECTION(r, b->line ? b : NULL, entries, target);
+}
+
+static bool read_subjects(struct reader *r, const struct branch *b, void *target) {
+    static const struct entry entries[] = {{"max", read_most, AT(most_records), "100000"}};
+    return READ_SECTION(r, b->line ? b : NULL, entries, target);
+}
+
 static bool read_limits_mode(struct reader *r, const struct branch *b, void *target) {
     static const char *const names[] = {"enforce", "shadow", "off"};
     return read_choice(r, b, names, 3, target);
@@ -319,6 +342,8 @@ static const struct entry sections[] = {
     {"tokens",        read_tokens,        0,                 ""},
     {"limits_mode",   read_limits_mode,   AT(limits_mode),   "${LIMITS:-enforce}"},
     {"limit_buckets", read_count,         AT(limit_buckets), "1048576"},
+    {"deny_list",     read_deny_list,     0,                 ""},
+    {"subjects",      read_subjects,      0,                 ""},
     {"redis",         read_redis,         AT(redis),         ""},
     {"trust",         read_trust_section, AT(trust),         ""},
     {"cors",          read_cors,          0,                 ""},

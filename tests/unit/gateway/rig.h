@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "gateway/gateway.h"
 #include "http/body.h"
+#include "io/feed.h"
 #include "io/rig.h"
 #include "limit/slots.h"
 #include "suite.h"
@@ -32,6 +33,7 @@ struct stage {
     struct settings *settings;
     struct resolver *resolver;
     struct memory_limits *limits;
+    struct feed *feed; /* without Redis */
     struct slots *connections, *requests, *sockets_by_ip, *sockets_by_subject;
     struct metrics *metrics;
     struct key_origin origin;
@@ -97,6 +99,7 @@ static inline struct gateway_parts stage_parts(struct stage *s) {
         .resolver = s->resolver,
         .keys = s->keys,
         .limits = s->limits,
+        .feed = s->feed,
         .connections = s->connections,
         .requests = s->requests,
         .sockets_by_ip = s->sockets_by_ip,
@@ -119,6 +122,8 @@ static inline void stage_prepare(struct stage *s, const char *yaml) {
     s->settings = stage_settings(s, yaml);
     s->resolver = resolver_new();
     s->limits = memory_limits_new(&MEMORY_LIMITS_DEFAULT);
+    char why[160];
+    s->feed = feed_new(s->resolver, &(struct feed_options){NULL, STR("t:"), 10}, why);
     s->connections = slots_new();
     s->requests = slots_new();
     s->sockets_by_ip = slots_new();
@@ -164,6 +169,16 @@ static inline void stage_open(struct stage *s, const char *yaml) {
     stage_publish(s);
 }
 
+/* The operator denies somebody, for a minute or not any more. */
+static inline void stage_deny(struct stage *s, const char *name, bool is_lifted) {
+    struct now now = clock_now();
+    ck_assert_int_eq(feed_enter(s->feed, FEED_DENY, str_of(name), is_lifted ? 0 : now_s(&now) + 60),
+                     0);
+    struct news *news = feed_news(s->feed);
+    gateway_set_news(s->gateway, news);
+    news_unref(news);
+}
+
 static inline void message_release(struct message *m) {
     buffer_release(&m->bytes);
     buffer_release(&m->body);
@@ -174,6 +189,7 @@ static inline void stage_close(struct stage *s) {
     key_source_free(s->keys);
     metrics_unref(s->metrics);
     memory_limits_free(s->limits);
+    feed_free(s->feed);
     slots_free(s->connections);
     slots_free(s->requests);
     slots_free(s->sockets_by_ip);

@@ -64,6 +64,9 @@ START_TEST(a_project_is_enough_and_the_rest_has_defaults) {
     ck_assert_uint_eq(s->check_queue, 1024);
     assert_rate(&s->auth_failures, 600, 60, 300);
     ck_assert_uint_eq(s->limit_buckets, 1 << 20);
+    ck_assert_uint_eq(s->deny_list.most, 10000);
+    ck_assert_int_eq(s->deny_list.keep_s, 168 * 3600);
+    ck_assert_uint_eq(s->most_records, 100000);
     ck_assert_int_eq(s->log_level, LEVEL_INFO);
     ck_assert_int_eq(s->log_format, LOG_AUTO);
     ck_assert_int_eq(s->limits_mode, LIMITS_ENFORCE);
