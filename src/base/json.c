@@ -172,9 +172,18 @@ static size_t utf8_length(struct str s) {
     return n;
 }
 
-static bool is_plain(char c) {
-    unsigned char byte = (unsigned char)c;
-    return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
+/* Bytes that stand for themselves; a table, because every line of the log is looked at with it. */
+static const bool PLAIN[256] = {
+    [' ' ... '!'] = true,
+    ['#' ... '['] = true,
+    [']' ... '~'] = true,
+};
+
+static size_t plain_span(struct str s) {
+    size_t n = 0;
+    while (n < s.n && PLAIN[(unsigned char)s.at[n]])
+        n++;
+    return n;
 }
 
 static int put_escape(struct buffer *out, unsigned int code) {
@@ -205,9 +214,7 @@ static int put_special(struct buffer *out, struct str s, size_t *length) {
 int put_json_string(struct buffer *out, struct str s) {
     TRY(buffer_append_byte(out, '"'));
     while (s.n > 0) {
-        size_t plain = 0;
-        while (plain < s.n && is_plain(s.at[plain]))
-            plain++;
+        size_t plain = plain_span(s);
         TRY(buffer_append(out, str_first(s, plain)));
         s = str_skip(s, plain);
         if (s.n == 0)
