@@ -115,10 +115,25 @@ struct ip ip_subscriber(const struct ip *ip) {
     return ip_is_v4(ip) ? *ip : cut(ip, 64);
 }
 
+/* Without printf, which is what inet_ntop does: every request says its address twice. */
+static size_t v4_text(const unsigned char bytes[4], char *out) {
+    char *at = out;
+    for (int i = 0; i < 4; i++) {
+        unsigned byte = bytes[i];
+        if (byte >= 100)
+            *at++ = (char)('0' + byte / 100);
+        if (byte >= 10)
+            *at++ = (char)('0' + byte / 10 % 10);
+        *at++ = (char)('0' + byte % 10);
+        *at++ = i < 3 ? '.' : '\0';
+    }
+    return (size_t)(at - out) - 1;
+}
+
 size_t ip_text(const struct ip *ip, char out[IP_TEXT_MAX]) {
-    bool v4 = ip_is_v4(ip);
-    const char *text = inet_ntop(v4 ? AF_INET : AF_INET6,
-                                 v4 ? ip->bytes + sizeof(V4_PREFIX) : ip->bytes, out, IP_TEXT_MAX);
+    if (ip_is_v4(ip))
+        return v4_text(ip->bytes + sizeof(V4_PREFIX), out);
+    const char *text = inet_ntop(AF_INET6, ip->bytes, out, IP_TEXT_MAX);
     assert(text == out);
     return strlen(text);
 }

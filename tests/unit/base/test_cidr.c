@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/cidr.h"
+#include <stdio.h>
 
 #include "suite.h"
 
@@ -44,6 +45,17 @@ START_TEST(address_has_one_canonical_text) {
             again = ip_of(text);
             ck_assert_int_eq(memcmp(&ip, &again, sizeof(ip)), 0);
         }
+}
+END_TEST
+
+START_TEST(every_byte_of_an_ipv4_address_is_said_as_it_is) {
+    for (int byte = 0; byte < 256; byte++) {
+        char wanted[IP_TEXT_MAX], text[IP_TEXT_MAX];
+        snprintf(wanted, sizeof(wanted), "%d.7.%d.%d", byte, 255 - byte, byte);
+        struct ip ip = ip_of(wanted);
+        ck_assert_uint_eq(ip_text(&ip, text), strlen(wanted));
+        ck_assert_str_eq(text, wanted);
+    }
 }
 END_TEST
 
@@ -234,7 +246,8 @@ START_TEST(subscriber_is_an_ipv4_address_or_a_64) {
 }
 END_TEST
 
-SUITE_MAIN("base/cidr", address_has_one_canonical_text, anything_but_an_address_is_refused,
+SUITE_MAIN("base/cidr", address_has_one_canonical_text,
+           every_byte_of_an_ipv4_address_is_said_as_it_is, anything_but_an_address_is_refused,
            forwarded_forms_may_have_brackets_and_port, broken_forwarded_forms_are_refused,
            network_contains_what_shares_its_prefix, broken_networks_are_refused,
            every_prefix_length_splits_at_its_bit, private_addresses_are_told_from_public_ones,
