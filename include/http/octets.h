@@ -9,6 +9,7 @@ enum octet_class {
     OCTET_TARGET = 4, /* visible ASCII: 0x21-0x7e */
     OCTET_HOST = 8,   /* letters, digits, '-' and '_' */
     OCTET_ALNUM = 16,
+    OCTET_B64 = 32, /* RFC 6750 2.1: what a bearer token is made of, with the '=' at its end */
 };
 extern const uint8_t octet_classes[256];
 
@@ -21,6 +22,7 @@ int hex_digit(char byte);
 
 /* How many bytes at the front of `s` are of the class. */
 size_t octets_span(struct str s, enum octet_class octet_class);
-/* The same for OCTET_VALUE and OCTET_TARGET, 16 bytes at a time where the machine can. */
+/* The same for OCTET_VALUE, OCTET_TARGET and OCTET_B64, 16 bytes at a time where the machine can. */
 size_t value_span(struct str s);
 size_t target_span(struct str s);
+size_t b64_span(struct str s);

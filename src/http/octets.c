@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Classes of bytes as one table of sums (enum octet_class), and runs of them. The two classes that cover long runs, values
- * and targets, are looked at 16 bytes at a time: a head is mostly values, and each of its bytes must be seen once. */
+/* Classes of bytes as one table of sums (enum octet_class), and runs of them. The classes that cover long runs, values,
+ * targets and tokens, are looked at 16 bytes at a time: a head is mostly values, and each of its bytes must be seen once. */
 #include "http/octets.h"
 
 #ifdef __SSE2__
@@ -12,12 +12,12 @@ const uint8_t octet_classes[256] = {
 /*   0   1   2   3   4   5   6   7   8   9   a   b   c   d   e   f */
      0,  0,  0,  0,  0,  0,  0,  0,  0,  2,  0,  0,  0,  0,  0,  0, /* 00 */
      0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0, /* 10 */
-     2,  7,  6,  7,  7,  7,  7,  7,  6,  6,  7,  7,  6, 15,  7,  6, /* 20 */
-    31, 31, 31, 31, 31, 31, 31, 31, 31, 31,  6,  6,  6,  6,  6,  6, /* 30 */
-     6, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, /* 40 */
-    31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31,  6,  6,  6,  7, 15, /* 50 */
-     7, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31, /* 60 */
-    31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 31,  6,  7,  6,  7,  0, /* 70 */
+     2,  7,  6,  7,  7,  7,  7,  7,  6,  6,  7, 39,  6, 47, 39, 38, /* 20 */
+    63, 63, 63, 63, 63, 63, 63, 63, 63, 63,  6,  6,  6, 38,  6,  6, /* 30 */
+     6, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, /* 40 */
+    63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63,  6,  6,  6,  7, 47, /* 50 */
+     7, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, /* 60 */
+    63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63,  6,  7,  6, 39,  0, /* 70 */
      2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2, /* 80 */
      2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2, /* 90 */
      2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2,  2, /* a0 */
@@ -62,6 +62,20 @@ static unsigned not_target(__m128i bytes) {
     return 0xffffu & ~(unsigned)_mm_movemask_epi8(_mm_and_si128(above, below));
 }
 
+static __m128i within(__m128i bytes, char from, char to) {
+    return _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8((char)(from - 1))),
+                         _mm_cmplt_epi8(bytes, _mm_set1_epi8((char)(to + 1))));
+}
+static __m128i are(__m128i bytes, char one) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(one)); }
+
+/* Bits of the bytes outside letters, '+' to '9' without ',', '_', '~' and '='. */
+static unsigned not_b64(__m128i bytes) {
+    __m128i letter = within(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 'z');
+    __m128i digit = _mm_andnot_si128(are(bytes, ','), within(bytes, '+', '9'));
+    __m128i mark = _mm_or_si128(are(bytes, '_'), _mm_or_si128(are(bytes, '~'), are(bytes, '=')));
+    return 0xffffu & ~(unsigned)_mm_movemask_epi8(_mm_or_si128(letter, _mm_or_si128(digit, mark)));
+}
+
 size_t value_span(struct str s) {
     size_t n = 0;
     for (; s.n - n >= 16; n += 16) {
@@ -81,7 +95,18 @@ size_t target_span(struct str s) {
     }
     return n + octets_span((struct str){s.at + n, s.n - n}, OCTET_TARGET);
 }
+
+size_t b64_span(struct str s) {
+    size_t n = 0;
+    for (; s.n - n >= 16; n += 16) {
+        unsigned bad = not_b64(load(s.at + n));
+        if (bad)
+            return n + (size_t)__builtin_ctz(bad);
+    }
+    return n + octets_span((struct str){s.at + n, s.n - n}, OCTET_B64);
+}
 #else
 size_t value_span(struct str s) { return octets_span(s, OCTET_VALUE); }
 size_t target_span(struct str s) { return octets_span(s, OCTET_TARGET); }
+size_t b64_span(struct str s) { return octets_span(s, OCTET_B64); }
 #endif

@@ -49,6 +49,14 @@ END_TEST
 START_TEST(fast_target_span_agrees_with_the_plain_one) { spans_agree(target_span, OCTET_TARGET); }
 END_TEST
 
+START_TEST(fast_b64_span_agrees_with_the_plain_one) {
+    const char *const all = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=";
+    for (int byte = 1; byte < 256; byte++)
+        ck_assert_int_eq(octet_is((char)byte, OCTET_B64), strchr(all, byte) != NULL);
+    spans_agree(b64_span, OCTET_B64);
+}
+END_TEST
+
 START_TEST(span_stops_at_the_first_stranger_of_several) {
     ck_assert_uint_eq(value_span(STR("0123456789abcdef0123\r67\n9")), 20);
     ck_assert_uint_eq(target_span(STR("0123456789abcdef0123 67 9")), 20);
@@ -63,6 +71,7 @@ int main(void) {
     tcase_add_test(tests, hex_digits_have_both_cases_and_nothing_beside);
     tcase_add_test(tests, fast_value_span_agrees_with_the_plain_one);
     tcase_add_test(tests, fast_target_span_agrees_with_the_plain_one);
+    tcase_add_test(tests, fast_b64_span_agrees_with_the_plain_one);
     tcase_add_test(tests, span_stops_at_the_first_stranger_of_several);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
