@@ -23,7 +23,9 @@ struct upstream_pool;
 struct upstream_call;
 
 struct upstream_limits {
-    uint32_t n_idle; /* kept per origin; default 64 */
+    /* Kept per origin, default 1,024. The newest is taken first, so what is kept follows the most that were in use at once
+     * during the last idle_ns; a lower limit makes a steady crowd connect anew all the time. */
+    uint32_t n_idle;
     int64_t idle_ns; /* kept for; default 30 s, less when the upstream's Keep-Alive says less */
     /* Calls at once, per origin and worker; default 1,024. The next n_queued (1,024) wait in the order in which they came, for at most
      * queue_ns (1 s); beyond that a call fails OVERLOADED. */
@@ -34,7 +36,7 @@ struct upstream_limits {
     struct health_rule health;
 };
 #define UPSTREAM_LIMITS_DEFAULT \
-    ((struct upstream_limits){64, 30 * NS_PER_S, 1024, HEAD_LIMITS_DEFAULT, 1024, NS_PER_S, \
+    ((struct upstream_limits){1024, 30 * NS_PER_S, 1024, HEAD_LIMITS_DEFAULT, 1024, NS_PER_S, \
                               HEALTH_RULE_DEFAULT})
 
 /* clang-format off */

@@ -122,7 +122,7 @@ static bool read_eject(struct reader *r, const struct branch *b, void *target) {
 
 static bool read_upstream(struct reader *r, const struct branch *b, void *target) {
     static const struct entry entries[] = {
-        {"max_idle", read_count32, AT(upstream_max_idle), "64"},
+        {"max_idle", read_count32, AT(upstream_max_idle), "1024"},
         {"max_open", read_count32, AT(upstream_max_open), "1024"},
         {"idle_timeout", read_timeout, AT(upstream_idle_ns), "30s"},
         {"max_queue", read_count32, AT(upstream_max_queue), "1024"},

@@ -2,6 +2,39 @@
 /* Whose turn it is at an upstream, at which of its addresses, and when the body may follow. */
 #include "upstream_stage.h"
 
+/* ---- kept lines */
+
+/* A crowd that comes back within idle_ns connects once, however large it is. */
+START_TEST(as_many_lines_are_kept_as_were_in_use_at_once) {
+    enum { CROWD = 100 };
+    struct asker askers[CROWD];
+    int peers[CROWD];
+    open_all();
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < CROWD; i++) {
+            struct upstream_request request = get;
+            request.head = GET;
+            askers[i] = (struct asker){0};
+            askers[i].call = upstream_start(pool, &origin, &request, &askers[i]);
+            ck_assert_ptr_nonnull(askers[i].call);
+        }
+        for (int i = 0; i < CROWD && round == 0; i++)
+            peers[i] = rig_accept(loop, listener);
+        for (int i = 0; i < CROWD; i++)
+            rig_send(loop, peers[i], OK_HELLO);
+        for (int i = 0; i < CROWD; i++) {
+            RUN_UNTIL(loop, asker_is_done(&askers[i]));
+            asker_finish(&askers[i]);
+        }
+        ck_assert_uint_eq(upstream_pool_stats(pool).n_idle, CROWD);
+    }
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_connects, CROWD);
+    for (int i = 0; i < CROWD; i++)
+        close(peers[i]);
+    close_all();
+}
+END_TEST
+
 /* ---- the queue */
 
 START_TEST(calls_beyond_n_open_are_refused_and_the_others_go_on) {
@@ -261,7 +294,8 @@ START_TEST(continue_is_heard_once_and_not_when_nobody_expects_it) {
 }
 END_TEST
 
-RIG_MAIN("io/upstream_places", calls_beyond_n_open_are_refused_and_the_others_go_on,
+RIG_MAIN("io/upstream_places", as_many_lines_are_kept_as_were_in_use_at_once,
+         calls_beyond_n_open_are_refused_and_the_others_go_on,
          calls_beyond_n_open_wait_their_turn_in_order,
          call_that_waits_too_long_for_a_place_is_overloaded,
          call_that_is_abandoned_in_the_queue_holds_nobody_up,

@@ -48,7 +48,7 @@ START_TEST(a_project_is_enough_and_the_rest_has_defaults) {
     ck_assert_uint_eq(s->http.max_requests_per_ip, 0);
     ck_assert_uint_eq(s->http.min_body_rate, 128);
     ck_assert_int_eq(s->http.request_timeout_ns, 0);
-    ck_assert_uint_eq(s->upstream_max_idle, 64);
+    ck_assert_uint_eq(s->upstream_max_idle, 1024);
     ck_assert_uint_eq(s->upstream_max_open, 1024);
     ck_assert_int_eq(s->upstream_idle_ns, 30 * NS_PER_S);
     ck_assert_uint_eq(s->upstream_max_queue, 1024);
