@@ -3,6 +3,7 @@
 #include "auth/access.h"
 #include "gateway/check_queue.h"
 #include "gateway/parts.h"
+#include "gateway/record.h"
 #include "io/front.h"
 #include "io/upstream.h"
 #include "limit/limiter.h"
@@ -41,6 +42,12 @@ struct exchange {
     struct check_waiter check; /* waits for its token to be checked */
     bool is_next, may_check;   /* its turn has come; the next decision may check */
     int64_t retry_ns;          /* of too many failures */
+
+    /* recall: what is kept of the caller */
+    struct record record;
+    bool record_is_known;
+    struct record_entry *reads; /* it waits for (records.h), among others */
+    struct exchange *next_reader;
 
     /* limit */
     struct limit_charge charges[LIMITER_CHARGES_MAX];

@@ -31,6 +31,9 @@ size_t feed_most_denials(const struct feed *feed);
 struct news *feed_news(struct feed *feed); /* the newest, with a reference; any thread */
 /* Without Redis: enters it for this process, at once. -ENOSPC: as many denials as there may be; -EINVAL; -ENOMEM. Any thread. */
 int feed_enter(struct feed *feed, enum feed_event event, struct str of, int64_t until_s) MUST_USE;
+/* Without Redis: what this process keeps of a subject, as text; empty: nothing, and to forget it. -ENOSPC: n_most are kept. Any thread. */
+int feed_keep(struct feed *feed, struct str subject, struct str text, size_t n_most) MUST_USE;
+struct str feed_kept(struct feed *feed, struct str subject, struct arena *arena);
 
 /* How long ago the log was last read to its end; 0 without Redis, -1: never yet. Any thread. */
 int64_t feed_age_ns(struct feed *feed, int64_t mono_ns);

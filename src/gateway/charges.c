@@ -55,8 +55,10 @@ static struct str key_of(struct exchange *x, const struct limit_policy *policy) 
 static void charge(struct exchange *x, const struct limit_policy *policy) {
     if (x->n_charges == LIMITER_CHARGES_MAX) /* the settings refuse routes that could reach this */
         return;
-    x->charges[x->n_charges++] = (struct limit_charge){
-        .policy = policy, .key = key_of(x, policy), .cost = x->route ? x->route->cost : 1};
+    x->charges[x->n_charges++] = (struct limit_charge){.policy = policy,
+                                                       .key = key_of(x, policy),
+                                                       .cost = x->route ? x->route->cost : 1,
+                                                       .anchor_day = x->record.anchor_day};
 }
 
 static void charge_plan(struct exchange *x, struct str group_name) {

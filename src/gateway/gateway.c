@@ -9,6 +9,7 @@
 #include "gateway/denials.h"
 #include "gateway/lifetime.h"
 #include "gateway/pipeline.h"
+#include "gateway/records.h"
 #include "gateway/relay.h"
 #include "gateway/streams.h"
 #include "gateway_internal.h"
@@ -249,11 +250,12 @@ struct gateway *gateway_new(const struct gateway_parts *parts) {
     gateway->checks.queue = check_queue_new(settings->check_queue);
     gateway->keyring = keyring_new(settings->tokens.n_issuers);
     gateway->news = parts->feed ? feed_news(parts->feed) : news_new();
+    gateway->records = records_new(gateway, pipeline_advance);
     gateway->cache = make_cache(settings);
     gateway->pool =
         upstream_pool_new(parts->loop, parts->resolver, parts->tls, &upstream, &upstream_events);
     if (!gateway->epoch || !gateway->checks.queue || !gateway->keyring || !gateway->news ||
-        !gateway->cache || !gateway->pool)
+        !gateway->records || !gateway->cache || !gateway->pool)
         return give_up(gateway, -ENOMEM);
     int failure = start_redis(gateway);
     if (failure < 0)
@@ -296,6 +298,7 @@ void gateway_free(struct gateway *gateway) {
     if (gateway->pool)
         upstream_pool_free(gateway->pool);
     check_queue_free(gateway->checks.queue);
+    records_free(gateway->records);
     redis_free(gateway->redis);
     token_cache_free(gateway->cache);
     keyring_unref(gateway->keyring);
@@ -335,6 +338,7 @@ void gateway_set_keyring(struct gateway *gateway, struct keyring *ring) {
 void gateway_set_news(struct gateway *gateway, struct news *news) {
     struct news *before = gateway->news;
     gateway->news = news_ref(news);
+    records_heed(gateway->records, before, news);
     if (news->denials != before->denials)
         denials_end_streams(gateway);
     news_unref(before);

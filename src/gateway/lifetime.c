@@ -6,6 +6,7 @@
 #include "gateway/admission.h"
 #include "gateway/checks.h"
 #include "gateway/client_address.h"
+#include "gateway/records.h"
 #include "gateway/sockets.h"
 #include "gateway_internal.h"
 #include <assert.h>
@@ -139,6 +140,7 @@ void exchange_finish(struct exchange *x) {
         upstream_finish(x->call);
     admission_leave(x);
     sockets_give(x);
+    records_leave(x);
     loop_timer_clear(x->parts->loop, &x->stream.timer);
     x->gateway->n_tunnels -= x->tunnel != NULL;
     free(x->tunnel);

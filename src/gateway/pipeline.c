@@ -16,6 +16,7 @@
 #include "gateway/denials.h"
 #include "gateway/identify.h"
 #include "gateway/own_paths.h"
+#include "gateway/records.h"
 #include "gateway/relay.h"
 #include "gateway/request_head.h"
 #include "gateway/sockets.h"
@@ -33,6 +34,7 @@ enum outcome {
 static enum outcome route(struct exchange *x);
 static enum outcome admit(struct exchange *x);
 static enum outcome authenticate(struct exchange *x);
+static enum outcome recall(struct exchange *x);
 static enum outcome authorize(struct exchange *x);
 static enum outcome limit(struct exchange *x);
 static enum outcome forward(struct exchange *x);
@@ -44,6 +46,7 @@ static const struct {
     {route},        /* which rule applies?               404 405 400 */
     {admit},        /* is there room for one more?       503 429 403 */
     {authenticate}, /* who is calling?                   401 (503 when our own keys are missing) */
+    {recall},       /* what is kept of them? */
     {authorize},    /* may they call this?               403 402 401 (revoked) */
     {limit},        /* have they called too often?       429 */
     {forward},      /* hand over and relay               502 503 504 */
@@ -188,6 +191,8 @@ static enum outcome authenticate(struct exchange *x) {
         return refuse(x, x->caller.problem, x->caller.reason);
     return NEXT;
 }
+
+static enum outcome recall(struct exchange *x) { return records_find(x) ? NEXT : WAIT; }
 
 static enum outcome authorize(struct exchange *x) {
     const char *reason = NULL;

@@ -18,8 +18,11 @@ static bool is_among(struct str status, const struct str *list, size_t n) {
 /* Empty: the token says nothing, or nothing that counts here. */
 static struct str payment_status(const struct exchange *x) {
     const struct payment *payment = &x->settings->payment;
-    bool counts = payment->has_claim && has_plan(x) && !(x->route && x->route->ignores_payment);
-    if (!counts || claims_value_count(x->caller.claims, payment->claim_path) == 0)
+    bool counts = has_plan(x) && !(x->route && x->route->ignores_payment);
+    if (counts && x->record.status.n > 0)
+        return x->record.status;
+    if (!counts || !payment->has_claim ||
+        claims_value_count(x->caller.claims, payment->claim_path) == 0)
         return STR_NONE;
     return claims_value(x->caller.claims, payment->claim_path, 0);
 }
@@ -42,6 +45,16 @@ static void tell_unknown(const struct exchange *x, struct str name) {
                  F_STR("plan", str_first(name, 64)));
 }
 
+/* As the record says it, else the token; empty: neither does. */
+static struct str plan_name(const struct exchange *x) {
+    const struct plans *plans = &x->settings->plans;
+    if (x->record.plan.n > 0)
+        return x->record.plan;
+    if (!plans->has_claim || claims_value_count(x->caller.claims, plans->claim_path) == 0)
+        return STR_NONE;
+    return claims_value(x->caller.claims, plans->claim_path, 0);
+}
+
 const struct tier *subscription_tier(const struct exchange *x) {
     const struct plans *plans = &x->settings->plans;
     const struct payment *payment = &x->settings->payment;
@@ -50,10 +63,9 @@ const struct tier *subscription_tier(const struct exchange *x) {
     if (!has_plan(x))
         return plans->anonymous_tier == SIZE_MAX ? NULL : &plans->tiers[plans->anonymous_tier];
     const struct tier *lowest = &plans->tiers[plans->default_tier];
-    if (!plans->has_claim || claims_value_count(x->caller.claims, plans->claim_path) == 0 ||
-        is_among(payment_status(x), payment->downgrade, payment->n_downgrade))
+    struct str name = plan_name(x);
+    if (name.n == 0 || is_among(payment_status(x), payment->downgrade, payment->n_downgrade))
         return lowest;
-    struct str name = claims_value(x->caller.claims, plans->claim_path, 0);
     const struct tier *named = tier_named(plans, name);
     if (!named)
         tell_unknown(x, name);

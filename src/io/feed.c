@@ -44,6 +44,7 @@ struct feed {
 
     pthread_mutex_t lock; /* what follows */
     struct denial_set set;
+    struct map *kept; /* without Redis: subject -> text */
     struct news *news;
     struct subscriber *subscribers;
 
@@ -131,6 +132,29 @@ int feed_enter(struct feed *feed, enum feed_event event, struct str of, int64_t 
         failure = show_changes(feed, event == FEED_DENY, &change, event != FEED_DENY);
     unlock(feed);
     return failure;
+}
+
+int feed_keep(struct feed *feed, struct str subject, struct str text, size_t n_most) {
+    char *copy = text.n > 0 ? str_dup(text) : NULL, *before = NULL;
+    int failure = text.n > 0 && !copy ? -ENOMEM : 0;
+    lock(feed);
+    if (failure == 0 && copy && !map_get(feed->kept, subject) && map_count(feed->kept) >= n_most)
+        failure = -ENOSPC;
+    if (failure == 0) {
+        before = copy ? map_get(feed->kept, subject) : map_remove(feed->kept, subject);
+        failure = copy ? map_put(feed->kept, subject, copy) : 0;
+    }
+    unlock(feed);
+    free(failure < 0 ? copy : before);
+    return failure;
+}
+
+struct str feed_kept(struct feed *feed, struct str subject, struct arena *arena) {
+    lock(feed);
+    const char *text = map_get(feed->kept, subject);
+    struct str copy = text ? arena_copy(arena, str_of(text)) : STR_NONE;
+    unlock(feed);
+    return copy;
 }
 
 /* ---- the reader ---- */
@@ -378,7 +402,8 @@ struct feed *feed_new(struct resolver *resolver, const struct feed_options *opti
     feed->options = *options;
     feed->has_lock = pthread_mutex_init(&feed->lock, NULL) == 0;
     feed->news = news_new();
-    if (feed->has_lock && feed->news && denial_set_init(&feed->set) == 0 &&
+    feed->kept = map_new();
+    if (feed->has_lock && feed->news && feed->kept && denial_set_init(&feed->set) == 0 &&
         feed_log_init(&feed->words, options->prefix) == 0 && start_reader(feed, resolver, why) == 0)
         return feed;
     feed_free(feed);
@@ -422,6 +447,14 @@ void feed_stop(struct feed *feed) {
     feed->is_running = false;
 }
 
+static void free_kept(struct map *kept) {
+    struct str subject;
+    void *text;
+    for (size_t cursor = 0; kept && map_next(kept, &cursor, &subject, &text);)
+        free(text);
+    map_free(kept);
+}
+
 void feed_free(struct feed *feed) {
     if (!feed)
         return;
@@ -435,6 +468,7 @@ void feed_free(struct feed *feed) {
         feed->subscribers = gone->next;
         free(gone);
     }
+    free_kept(feed->kept);
     denial_set_fini(&feed->set);
     denial_set_fini(&feed->fresh);
     feed_log_fini(&feed->words);

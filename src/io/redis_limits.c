@@ -4,18 +4,16 @@
  * means is told by limit/ alone: a script answers with what it found, and the very functions that
  * judge counters in memory judge that. */
 #include "io/redis_limits.h"
-#include "digest.h"
-#include "http/octets.h"
+#include "io/redis_name.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define KEY_BYTES_PLAIN 64
-#define NAME_BYTES      512
-#define NUMBERS         8 /* of each charge, see below */
-#define LEVEL_US_MAX    (2 * BUCKET_REFILL_MAX_NS / 1000)
-#define EXACT_MAX       (INT64_C(1) << 53)
+#define NAME_BYTES   512
+#define NUMBERS      8 /* of each charge, see below */
+#define LEVEL_US_MAX (2 * BUCKET_REFILL_MAX_NS / 1000)
+#define EXACT_MAX    (INT64_C(1) << 53)
 
 /* ARGV[2]: whether to count. Then of each key, from ARGV[3] on, eight:
  *
@@ -122,35 +120,22 @@ void redis_limits_free(struct redis_limits *limits) {
 
 /* ---- names of keys */
 
-static bool is_plain(struct str key) {
-    bool is_plain = key.n > 0 && key.n <= KEY_BYTES_PLAIN;
-    for (size_t i = 0; is_plain && i < key.n; i++)
-        is_plain = octet_is(key.at[i], OCTET_ALNUM) || memchr("-_.:@+|/", key.at[i], 8);
-    return is_plain;
-}
-
 /* Whom it counts, as it stands in the key. False when the library fails. */
-static bool spell(const struct limit_charge *charge, char out[KEY_BYTES_PLAIN + 8]) {
-    char hex[65], text[IP_TEXT_MAX];
+static bool spell(const struct limit_charge *charge, char out[REDIS_NAME_MAX]) {
+    char text[IP_TEXT_MAX];
     struct str key = charge->key;
     struct ip ip;
     if (charge->policy->key == LIMIT_KEY_IP && key.n == sizeof(ip.bytes)) {
         memcpy(ip.bytes, key.at, sizeof(ip.bytes));
         key = (struct str){text, ip_text(&ip, text)};
     }
-    if (is_plain(key) || key.n == 0) {
-        snprintf(out, KEY_BYTES_PLAIN + 8, STR_FMT, STR_ARG(key));
-        return true;
-    }
-    bool done = sha256_hex(key, hex);
-    snprintf(out, KEY_BYTES_PLAIN + 8, "#%s", done ? hex : "");
-    return done;
+    return redis_name(key, out);
 }
 
 static bool name_of(const struct redis_limits *limits, const struct limit_charge *charge,
                     char out[NAME_BYTES]) {
     const struct limit_policy *policy = charge->policy;
-    char key[KEY_BYTES_PLAIN + 8], rule[48];
+    char key[REDIS_NAME_MAX], rule[48];
     if (!spell(charge, key))
         return false;
     if (policy->kind == LIMIT_RATE)
