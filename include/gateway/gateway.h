@@ -35,8 +35,9 @@ void epoch_free(struct epoch *epoch); /* one that was not taken on; takes NULL *
  * that wait for keys begin anew. What did not change keeps living: the pool's lines, the limits' counters, verified tokens. */
 void gateway_change(struct gateway *gateway, struct epoch *epoch, struct keyring *ring);
 
-/* Draining: from now on answers close; then listening stops; then it is empty sooner or later. */
+/* Draining: from now on answers close; then newcomers are not heard; then listening stops; then it is empty sooner or later. */
 void gateway_drain(struct gateway *gateway);
+void gateway_turn_away(struct gateway *gateway);
 void gateway_stop_listening(struct gateway *gateway);
 size_t gateway_count_requests(const struct gateway *gateway);
 size_t gateway_count_connections(const struct gateway *gateway);

@@ -72,6 +72,8 @@ void front_free(struct front *front);
 void front_set_tls(struct front *front, struct tls_server *tls);
 /* From now on answers say Connection: close; accepting goes on. Idle connections stay open: each has its chance to ask once more. */
 void front_drain(struct front *front);
+/* No new connection is heard any more, those that are being made are: before front_stop_listening, so that it resets none. */
+void front_turn_away(struct front *front);
 /* Drain, accept what is queued, then stop listening. Idle connections are closed, those that never asked after linger_ns. */
 void front_stop_listening(struct front *front);
 /* Other limits, from now on; connections beyond them stay. What is counted by peer is given back as it was taken. */

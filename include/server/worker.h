@@ -13,9 +13,9 @@ int worker_start(struct worker *worker) MUST_USE; /* starts the thread; -errno *
 /* From the server's thread; each returns at once. */
 void worker_change(struct worker *worker, struct epoch *epoch); /* takes the epoch */
 void worker_drain(struct worker *worker);                       /* answers say Connection: close */
-void worker_finish(
-    struct worker
-        *worker); /* empty the accept queue, stop listening, end when the last request has */
+void worker_turn_away(struct worker *worker); /* newcomers are not heard any more */
+/* empty the accept queue, stop listening, end when the last request has */
+void worker_finish(struct worker *worker);
 void worker_stop(struct worker *worker); /* end now; what is open is cut */
 /* Grows with every second that the worker lives through. */
 unsigned worker_beats(const struct worker *worker);

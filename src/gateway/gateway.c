@@ -427,6 +427,11 @@ void gateway_drain(struct gateway *gateway) {
         front_drain(gateway->front);
 }
 
+void gateway_turn_away(struct gateway *gateway) {
+    if (gateway->front)
+        front_turn_away(gateway->front);
+}
+
 void gateway_stop_listening(struct gateway *gateway) {
     if (gateway->front)
         front_stop_listening(gateway->front);

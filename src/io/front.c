@@ -194,6 +194,8 @@ void front_free(struct front *front) {
 
 void front_drain(struct front *front) { front->is_draining = true; }
 
+void front_turn_away(struct front *front) { listener_turn_away(&front->listener); }
+
 void front_stop_listening(struct front *front) {
     listener_empty(&front->listener);
     listener_stop(&front->listener);

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -98,6 +99,23 @@ int listener_start(struct listener *listener, struct loop *loop, int fd,
     if (result < 0)
         listener_stop(listener);
     return result;
+}
+
+/* What begins a connection, a segment with SYN and without ACK, is dropped before the kernel looks at it; the ACK that ends
+ * a handshake is not. A unix socket has no handshake to be caught in. */
+void listener_turn_away(struct listener *listener) {
+    enum { FLAGS = 13, SYN = 0x02, ACK = 0x10 };
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SYN | ACK),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYN, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+    if (listener->fd >= 0 &&
+        setsockopt(listener->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
+        log_warn("connections that come at the drain's end may be reset", F_INT("errno", errno));
 }
 
 void listener_empty(struct listener *listener) {

@@ -19,6 +19,9 @@ struct listener {
 /* Takes the fd, also when it fails. -errno. */
 int listener_start(struct listener *listener, struct loop *loop, int fd,
                    void (*on_connection)(struct listener *, int, const struct endpoint *)) MUST_USE;
+/* Whoever asks to connect from now on is not heard, and asks again; handshakes under way end as they would. Closing resets what is
+ * not accepted, and between the last accept and the close there is always a moment: in it nobody may come. */
+void listener_turn_away(struct listener *listener);
 void listener_empty(struct listener *listener); /* accept all that is queued */
 void listener_stop(struct listener *listener);  /* fine when stopped */
 

@@ -24,6 +24,7 @@
 #include <time.h>
 
 #define BACKLOG               4096
+#define SETTLE_NS             (200 * NS_PER_MS) /* longer than a handshake with a balancer lasts */
 #define STILL_LOOKS_MAX       60
 #define FILES_KEPT            24 /* log, admin, key fetches, resolver */
 #define FILES_KEPT_PER_WORKER 8  /* among them Redis' */
@@ -319,6 +320,13 @@ static bool all_ended(const struct server *server) {
     return true;
 }
 
+/* Whoever wants no delay has nobody to be gentle with. */
+static bool let_handshakes_end(struct server *server) {
+    for (size_t i = 0; i < server->n_workers; i++)
+        worker_turn_away(server->workers[i]);
+    return wait_for_signal(SETTLE_NS);
+}
+
 static void drain(struct server *server) {
     const struct settings *s = server->settings;
     log_info("draining", F_INT("delay_ms", s->drain_delay_ns / NS_PER_MS),
@@ -327,6 +335,8 @@ static void drain(struct server *server) {
     for (size_t i = 0; i < server->n_workers; i++)
         worker_drain(server->workers[i]);
     if (wait_for_signal(s->drain_delay_ns))
+        return;
+    if (s->drain_delay_ns > 0 && let_handshakes_end(server))
         return;
     for (size_t i = 0; i < server->n_workers; i++)
         worker_finish(server->workers[i]);

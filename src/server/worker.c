@@ -133,6 +133,11 @@ static void drain(void *arg) {
     gateway_drain(worker->gateway);
 }
 
+static void turn_away(void *arg) {
+    struct worker *worker = arg;
+    gateway_turn_away(worker->gateway);
+}
+
 static void end(struct worker *worker) {
     atomic_store(&worker->may_end, true);
     loop_stop(worker->loop);
@@ -159,6 +164,11 @@ static void finish(void *arg) {
 /* Mail that cannot be posted leaves the worker to worker_stop at the drain's deadline. */
 void worker_drain(struct worker *worker) {
     if (loop_post(worker->loop, drain, worker) < 0)
+        return;
+}
+
+void worker_turn_away(struct worker *worker) {
+    if (loop_post(worker->loop, turn_away, worker) < 0)
         return;
 }
 

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: MIT
 """The process: how it starts, says what is wrong, drains and ends; and the commands beside `run`."""
+import concurrent.futures
 import json
 import os
 import re
 import signal
+import socket
 import tempfile
 import threading
 import unittest
 
 from harness import Gateway, Project, Story, run_program
 from tokens import Key, Secret, b64, shared_key
-from wire import DEADLINE_S, answer_bytes, request_bytes
+from wire import DEADLINE_S, Wire, answer_bytes, request_bytes
 
 SETTINGS = {"routes": [{"path": "/open", "access": "open", "upstream": "@PROJECT@", "limits": []}]}
 
@@ -80,6 +82,30 @@ class Drain(Story):
         self.gateway.wait_until(lambda: self.get("/_jotgate/health").status == 503, "health to fail")
         answer = self.get("/open")
         self.assertEqual((answer.status, answer.get("connection").lower()), (200, "close"))
+        self.assertEqual(self.gateway.process.wait(DEADLINE_S), 0)
+
+    def test_who_connects_while_it_stops_listening_is_not_reset(self):
+        self.start({"drain": {"delay": "500ms", "timeout": "5s"}})
+        port, outcomes = self.gateway.port, []
+
+        def ask_again_and_again():
+            while True:
+                sock = socket.socket()
+                sock.settimeout(0.3)
+                try:
+                    sock.connect(("127.0.0.1", port))
+                except (ConnectionRefusedError, TimeoutError):
+                    return  # who is not heard, or refused, asks somebody else
+                with Wire(sock) as wire:
+                    wire.send(request_bytes("GET", "/_jotgate/health"))
+                    outcomes.append(wire.answer().status)
+
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            clients = [pool.submit(ask_again_and_again) for _ in range(16)]
+            self.gateway.signal(signal.SIGTERM)
+            for client in clients:
+                client.result(DEADLINE_S * 2)
+        self.assertLessEqual(set(outcomes), {200, 503})
         self.assertEqual(self.gateway.process.wait(DEADLINE_S), 0)
 
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Deadlines, limits, the drain. */
 #include "front_stage.h"
+#include <linux/filter.h>
+#include <poll.h>
 
 /* ---- deadlines */
 
@@ -471,6 +473,47 @@ START_TEST(stopping_serves_what_is_queued_and_closes_what_is_idle) {
 }
 END_TEST
 
+/* Everything that comes for the socket is dropped, until ignore_nothing. */
+static void ignore_all(int fd) {
+    struct sock_filter code = BPF_STMT(BPF_RET | BPF_K, 0);
+    struct sock_fprog program = {1, &code};
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)), 0);
+}
+
+static void ignore_nothing(int fd) {
+    int unused = 0;
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused)), 0);
+}
+
+static void begin_to_connect(const struct stage *s, int fd) {
+    ck_assert_int_eq(connect(fd, (const struct sockaddr *)&s->at.address, s->at.length), -1);
+    ck_assert_int_eq(errno, EINPROGRESS);
+}
+
+START_TEST(turning_away_lets_nobody_begin_and_everybody_end_a_handshake) {
+    struct stage s;
+    open_stage(&s, NULL);
+    int under_way = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    int newcomer = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    ignore_all(
+        under_way); /* the SYN has come; its answer gets lost, and is sent again after a second */
+    begin_to_connect(&s, under_way);
+    front_turn_away(s.front);
+    ignore_nothing(under_way);
+    begin_to_connect(&s, newcomer);
+    RUN_UNTIL(s.loop, front_stats(s.front).n_accepted == 1);
+    front_stop_listening(s.front);
+    rig_send(s.loop, under_way, STR(GET("/a")));
+    EXPECT(&s, under_way, OK_CLOSE(7, "GET /a "));
+    struct pollfd refused = {.fd = newcomer, .events = POLLOUT};
+    RUN_UNTIL(s.loop, poll(&refused, 1, 0) == 1);
+    ck_assert_int_eq(refused.revents & POLLERR, POLLERR);
+    close(newcomer);
+    leave(&s, under_way);
+    close_stage(&s);
+}
+END_TEST
+
 START_TEST(answer_that_promised_to_go_on_is_closed_after_the_stop) {
     struct front_limits limits = FRONT_LIMITS_DEFAULT;
     limits.linger_ns = 20 * NS_PER_MS;
@@ -553,6 +596,7 @@ RIG_MAIN("front_limits", head_that_comes_too_slowly_is_408, idle_connection_is_c
          accepting_rests_when_descriptors_are_out_and_goes_on,
          draining_front_accepts_and_answers_with_close,
          stopping_serves_what_is_queued_and_closes_what_is_idle,
+         turning_away_lets_nobody_begin_and_everybody_end_a_handshake,
          answer_that_promised_to_go_on_is_closed_after_the_stop,
          freeing_cuts_what_is_open_without_events, many_clients_at_once_are_served,
          peer_is_who_connected)
