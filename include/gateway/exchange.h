@@ -55,6 +55,10 @@ struct exchange {
     struct limit_outcome outcome;
     bool counts_for_ip, counts_for_subject; /* among the open WebSockets (sockets.h) */
 
+    bool is_for_admin;        /* of /_jotgate/: not for browsers */
+    struct admin_call *admin; /* what the operator asked for (admin_api.h); NULL: nothing */
+    void (*on_finish)(struct exchange *x); /* lets go of what it holds; NULL: of nothing */
+
     /* answer */
     enum problem problem; /* of our own answer; PROBLEM_NONE: somebody else's, or a good one */
     const char *reason;   /* constant: why, for the log and the caller */

@@ -10,6 +10,7 @@
     X(BAD_REQUEST,            "bad_request",            "bad_request",                400, "http_request_error",      "The request is malformed") \
     X(AMBIGUOUS_PATH,         "ambiguous_path",         "bad_request",                400, "http_request_error",      "The path can be read in two ways") \
     X(INVALID_REQUEST,        "invalid_request",        "invalid_request",            400, "http_request_denied",     "More than one credential of a kind") \
+    X(INVALID_BODY,           "invalid_body",           "bad_request",                400, "http_request_denied",     "The body is not as expected") \
     X(REQUEST_TIMEOUT,        "request_timeout",        "request_timeout",            408, "http_request_error",      "The request did not arrive in time") \
     X(PAYLOAD_TOO_LARGE,      "payload_too_large",      "payload_too_large",          413, "http_request_error",      "The body is larger than this route allows") \
     X(URI_TOO_LONG,           "uri_too_long",           "uri_too_long",               414, "http_request_error",      "The request target is too long") \

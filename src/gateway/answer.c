@@ -51,7 +51,7 @@ static int add_allow_origin(const struct exchange *x, struct buffer *fields) {
 }
 
 static int add_cors(const struct exchange *x, struct buffer *fields, struct fields upstream) {
-    if (!may_be_a_browsers(x))
+    if (!may_be_a_browsers(x) || x->is_for_admin) /* no browser has the admin token */
         return 0;
     if (!fields_find(upstream, FIELD_AC_ALLOW_ORIGIN))
         TRY(add_allow_origin(x, fields));

@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "gateway/admin_api.h"
 #include "gateway/answer.h"
 #include "gateway/checks.h"
 #include "gateway/denials.h"
@@ -44,8 +45,12 @@ static void on_malformed(void *arg, struct client *client, enum problem problem,
 }
 
 static void on_client_body(void *arg, struct client *client) {
+    struct exchange *x = client_owner(client);
     (void)arg;
-    relay_request_body(client_owner(client));
+    if (x->admin)
+        admin_api_body(x);
+    else
+        relay_request_body(x);
 }
 
 static void on_client_writable(void *arg, struct client *client) {

@@ -141,6 +141,8 @@ void exchange_finish(struct exchange *x) {
     admission_leave(x);
     sockets_give(x);
     records_leave(x);
+    if (x->on_finish)
+        x->on_finish(x);
     loop_timer_clear(x->parts->loop, &x->stream.timer);
     x->gateway->n_tunnels -= x->tunnel != NULL;
     free(x->tunnel);

@@ -2,6 +2,7 @@
 /* Reserved in every spelling: whatever a lenient upstream would read as /_jotgate/ stays here. */
 #include "gateway/own_paths.h"
 
+#include "gateway/admin_api.h"
 #include "gateway/answer.h"
 #include "gateway/charges.h"
 #include "gateway/lifetime.h"
@@ -85,6 +86,10 @@ static void answer_usage(struct exchange *x) {
 }
 
 void own_paths_answer(struct exchange *x) {
+    if (admin_api_matches(x)) {
+        admin_api_answer(x);
+        return;
+    }
     bool is_health = str_eq(x->target.path, STR("/_jotgate/health"));
     if (!is_health && !str_eq(x->target.path, STR("/_jotgate/usage"))) {
         refuse(x, PROBLEM_NO_ROUTE, "no such path below /_jotgate/");

@@ -9,6 +9,7 @@
  * is run again from its top when something has come; it first looks whether that is its answer, and never asks twice. */
 #include "gateway/pipeline.h"
 
+#include "gateway/admin_api.h"
 #include "gateway/admission.h"
 #include "gateway/answer.h"
 #include "gateway/charges.h"
@@ -117,7 +118,7 @@ static enum outcome route(struct exchange *x) {
     if (request_head_loops(x))
         return refuse(x, PROBLEM_LOOP_DETECTED, "Via names this gateway");
     if (own_paths_match(x))
-        return is_preflight(x) ? allow(x) : NEXT;
+        return is_preflight(x) && !admin_api_matches(x) ? allow(x) : NEXT;
 
     switch (route_table_match(x->settings->table, &x->target, x->method, &x->route_index,
                               &x->allowed_methods)) {

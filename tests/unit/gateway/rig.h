@@ -17,6 +17,7 @@
 #define ISSUER      "https://id.test/auth/v1"
 #define PUBLISHABLE "sb_publishable_0123456789012345678901_01234567"
 #define SECRET      "sb_secret_0123456789012345678901_01234567"
+#define ADMIN_TOKEN "admin-token-of-at-least-32-bytes-0123"
 #define ANON        "legacy.anon.key"
 
 /* One HTTP message as it was received. */
@@ -82,6 +83,8 @@ static inline struct settings *stage_settings(struct stage *s, const char *yaml)
                                    ", anon_key: " ANON ", secret_key: " SECRET " }\n";
     struct settings *settings = NULL;
     stage_clear_environment();
+    if (strstr(yaml, "# with an admin token"))
+        setenv("JOTGATE_ADMIN_TOKEN", ADMIN_TOKEN, 1);
     setenv("UPSTREAM", TEXT(s, "http://127.0.0.1:%u", rig_port(&s->upstream_at)), 1);
     const char *text = TEXT(s,
                             "listen: \"127.0.0.1:0\"\nadmin: \"\"\n%s"
@@ -123,7 +126,8 @@ static inline void stage_prepare(struct stage *s, const char *yaml) {
     s->resolver = resolver_new();
     s->limits = memory_limits_new(&MEMORY_LIMITS_DEFAULT);
     char why[160];
-    s->feed = feed_new(s->resolver, &(struct feed_options){NULL, STR("t:"), 10}, why);
+    s->feed = feed_new(s->resolver,
+                       &(struct feed_options){NULL, STR("t:"), s->settings->deny_list.most}, why);
     s->connections = slots_new();
     s->requests = slots_new();
     s->sockets_by_ip = slots_new();

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* Proves gateway/admin_api.h without Redis; with one, tests/story/test_subjects.py does. */
+#include "gateway/admin_api.h"
+
+#include "rig.h"
+
+#define PLANS \
+    "# with an admin token\n" \
+    "plans: { default: free, tiers: {\n" \
+    "  free: { default: [ { name: daily, quota: 2/day } ] },\n" \
+    "  pro: { default: [ { name: daily, quota: 9/day } ] } } }\n" \
+    "deny_list: { max: 2, keep: 1h }\nsubjects: { max: 2 }\n" \
+    "routes:\n" \
+    "  - { path: /a, access: user, limits: [plan], upstream: \"${UPSTREAM}\" }\n"
+#define TOKEN "Authorization: Bearer " ADMIN_TOKEN "\r\n"
+
+static struct stage s;
+
+static int call(const char *method, const char *path, const char *fields, const char *body) {
+    return refuse(&s, TEXT(&s, "%s %s HTTP/1.1\r\nHost: gw.test\r\n%sContent-Length: %zu\r\n\r\n%s",
+                           method, path, fields, strlen(body), body));
+}
+static int put(const char *path, const char *body) { return call("PUT", path, TOKEN, body); }
+static int post(const char *path, const char *body) { return call("POST", path, TOKEN, body); }
+
+/* What a worker's loop does with the feed's mail. */
+static void hear_news(void) {
+    struct news *news = feed_news(s.feed);
+    gateway_set_news(s.gateway, news);
+    news_unref(news);
+}
+
+static const char *as_ada(void) { return GET(&s, "/a", bearer(&s, ADA ",\"iat\":1000")); }
+
+START_TEST(without_a_token_in_the_settings_the_paths_do_not_exist) {
+    stage_open(&s, "");
+    ck_assert_int_eq(put("/_jotgate/subjects/ada", "{}"), 404);
+    ck_assert_int_eq(post("/_jotgate/deny", "{}"), 404);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(who_has_not_the_token_is_refused_and_soon_not_even_looked_at) {
+    stage_open(&s, PLANS "auth_failures: { rate: 3/hour }\n");
+    ck_assert_int_eq(call("PUT", "/_jotgate/subjects/ada", "", "{}"), 401);
+    ck_assert_int_eq(
+        call("PUT", "/_jotgate/subjects/ada", "Authorization: Bearer " ADMIN_TOKEN "4\r\n", "{}"),
+        401);
+    ck_assert_int_eq(call("PUT", "/_jotgate/subjects/ada", "Authorization: Bearer admin\r\n", "{}"),
+                     401);
+    ck_assert_int_eq(call("PUT", "/_jotgate/subjects/ada", "", "{}"), 429);
+    ASSERT_SAYS(&s, "code", "too_many_failures");
+    ck_assert_int_eq(put("/_jotgate/subjects/ada", "{}"), 200);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_record_is_written_read_and_forgotten) {
+    stage_open(&s, PLANS);
+    ck_assert_int_eq(put("/_jotgate/subjects/a%2Fd%61", "{\"plan\":\"pro\",\"anchor_day\":3}"),
+                     200);
+    ck_assert_str_eq(BODY(&s), "{\"subject\":\"a/da\",\"plan\":\"pro\",\"status\":null,"
+                               "\"anchor_day\":3}\n");
+    ck_assert_int_eq(call("GET", "/_jotgate/subjects/a%2fda", TOKEN, ""), 200);
+    ASSERT_SAYS(&s, "plan", "pro");
+    ck_assert_int_eq(put("/_jotgate/subjects/a%2Fda", "{}"), 200);
+    ck_assert_int_eq(call("GET", "/_jotgate/subjects/a%2fda", TOKEN, ""), 200);
+    ck_assert_ptr_nonnull(strstr(BODY(&s), "\"plan\":null"));
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_payer_is_let_in) {
+    stage_open(&s, PLANS);
+    ck_assert_int_eq(pass(&s, as_ada()), 200);
+    ck_assert_int_eq(pass(&s, as_ada()), 200);
+    ck_assert_int_eq(refuse(&s, as_ada()), 429);
+    ck_assert_int_eq(put("/_jotgate/subjects/ada", "{\"plan\":\"pro\"}"), 200);
+    hear_news();
+    ck_assert_int_eq(pass(&s, as_ada()), 200);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(what_was_used_is_given_back_and_charged) {
+    stage_open(&s, PLANS);
+    ck_assert_int_eq(post("/_jotgate/subjects/ada/charge", "{\"policy\":\"daily\",\"n\":2}"), 200);
+    ck_assert_ptr_nonnull(strstr(BODY(&s), "{\"policy\":\"free/default/daily\",\"remaining\":0}"));
+    ck_assert_ptr_nonnull(strstr(BODY(&s), "{\"policy\":\"pro/default/daily\",\"remaining\":7}"));
+    ck_assert_int_eq(refuse(&s, as_ada()), 429);
+    ck_assert_int_eq(post("/_jotgate/subjects/ada/grant", "{\"policy\":\"daily\",\"n\":1}"), 200);
+    ck_assert_int_eq(pass(&s, as_ada()), 200);
+    ck_assert_int_eq(refuse(&s, as_ada()), 429);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(who_was_revoked_signs_in_anew) {
+    stage_open(&s, PLANS);
+    ck_assert_int_eq(pass(&s, as_ada()), 200);
+    ck_assert_int_eq(post("/_jotgate/subjects/ada/revoke", ""), 200);
+    hear_news();
+    ck_assert_int_eq(refuse(&s, as_ada()), 401);
+    struct now now = clock_now();
+    ck_assert_int_eq(
+        pass(&s,
+             GET(&s, "/a", bearer(&s, TEXT(&s, ADA ",\"iat\":%lld", (long long)now_s(&now) + 2)))),
+        200);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(who_is_denied_is_out_until_it_is_lifted) {
+    stage_open(&s, PLANS);
+    ck_assert_int_eq(post("/_jotgate/deny", "{\"subject\":\"ada\",\"for\":\"1h\"}"), 200);
+    ASSERT_SAYS(&s, "denied", "subject:ada");
+    hear_news();
+    ck_assert_int_eq(refuse(&s, as_ada()), 403);
+    ck_assert_int_eq(post("/_jotgate/deny", "{\"for\":\"0s\",\"subject\":\"ada\"}"), 200);
+    hear_news();
+    ck_assert_int_eq(pass(&s, as_ada()), 200);
+    ck_assert_int_eq(post("/_jotgate/deny", "{\"jti\":\"1\"}"), 200);
+    ck_assert_int_eq(post("/_jotgate/deny", "{\"jti\":\"2\"}"), 200);
+    ck_assert_int_eq(post("/_jotgate/deny", "{\"jti\":\"3\"}"), 503);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(garbage_is_refused_and_told_what_is_wrong) {
+    static const struct {
+        const char *path, *body, *says;
+    } rows[] = {
+        {"/_jotgate/deny", "", "JSON object"},
+        {"/_jotgate/deny", "{}", "expected one of"},
+        {"/_jotgate/deny", "{\"subject\":\"\"}", "not empty"},
+        {"/_jotgate/deny", "{\"subject\":7}", "not empty"},
+        {"/_jotgate/deny", "{\"subject\":\"a\",\"ip\":\"::1\"}", "expected one of"},
+        {"/_jotgate/deny", "{\"ip\":\"10.0.0.0/8\"}", "address"},
+        {"/_jotgate/deny", "{\"jti\":\"a\",\"for\":\"soon\"}", "for:"},
+        {"/_jotgate/deny", "{\"jti\":\"a\",\"for\":3600}", "for:"},
+        {"/_jotgate/deny", "{\"jti\":\"a\",\"until\":\"1h\"}", "expected one of"},
+        {"/_jotgate/subjects/ada/grant", "{\"policy\":\"daily\"}", "policy and n"},
+        {"/_jotgate/subjects/ada/grant", "{\"policy\":\"weekly\",\"n\":1}", "policy:"},
+        {"/_jotgate/subjects/ada/grant", "{\"policy\":\"daily\",\"n\":0}", "n:"},
+        {"/_jotgate/subjects/ada/grant", "{\"policy\":\"daily\",\"n\":-1}", "n:"},
+        {"/_jotgate/subjects/ada/charge", "{\"policy\":\"daily\",\"n\":1e3}", "n:"},
+        {"/_jotgate/subjects/%/revoke", "", "subject"},
+        {"/_jotgate/subjects/a%0Ab/revoke", "", "subject"},
+        {"/_jotgate/subjects//revoke", "", "subject"},
+    };
+    stage_open(&s, PLANS);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        ck_assert_msg(post(rows[i].path, rows[i].body) == 400, "%s %s", rows[i].path, rows[i].body);
+        ck_assert_msg(strstr(BODY(&s), rows[i].says) || strchr(rows[i].path, '%'), "%s: %s",
+                      rows[i].body, BODY(&s));
+    }
+    ck_assert_int_eq(put("/_jotgate/subjects/ada", "{\"plan\":\"gold\"}"), 400);
+    ck_assert_ptr_nonnull(strstr(BODY(&s), "plans.tiers"));
+    ck_assert_int_eq(put("/_jotgate/subjects/ada", "plan=pro"), 400);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(other_paths_and_methods_are_told_so) {
+    stage_open(&s, PLANS);
+    ck_assert_int_eq(post("/_jotgate/subjects/ada", "{}"), 405);
+    ck_assert_str_eq(FIELD(&s, "allow"), "GET, PUT");
+    ck_assert_int_eq(call("GET", "/_jotgate/deny", TOKEN, ""), 405);
+    ck_assert_int_eq(post("/_jotgate/subjects/ada/promote", "{}"), 404);
+    ck_assert_int_eq(post("/_jotgate/subjects/ada/grant/", "{}"), 404);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(a_body_is_at_most_64_kib) {
+    stage_open(&s, PLANS);
+    char *body = malloc(70001);
+    memset(body, ' ', 70000);
+    body[70000] = '\0';
+    int client = ask(&s, TEXT(&s, "PUT /_jotgate/subjects/a HTTP/1.1\r\nHost: a\r\n" TOKEN
+                                  "Content-Length: 70000\r\n\r\n"));
+    rig_send(s.loop, client, str_of(body));
+    ck_assert_int_eq(hear(&s, client), 413);
+    close(client);
+    free(body);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(browsers_are_not_let_in) {
+    stage_open(&s, PLANS);
+    ck_assert_int_eq(
+        call("PUT", "/_jotgate/subjects/a", TOKEN "Origin: https://a.example\r\n", "{}"), 200);
+    ck_assert_ptr_null(FIELD(&s, "access-control-allow-origin"));
+    ck_assert_int_ne(call("OPTIONS", "/_jotgate/subjects/a",
+                          "Origin: https://a.example\r\nAccess-Control-Request-Method: PUT\r\n",
+                          ""),
+                     204);
+    stage_close(&s);
+}
+END_TEST
+
+SUITE_MAIN("gateway/admin_api", without_a_token_in_the_settings_the_paths_do_not_exist,
+           who_has_not_the_token_is_refused_and_soon_not_even_looked_at,
+           a_record_is_written_read_and_forgotten, a_payer_is_let_in,
+           what_was_used_is_given_back_and_charged, who_was_revoked_signs_in_anew,
+           who_is_denied_is_out_until_it_is_lifted, garbage_is_refused_and_told_what_is_wrong,
+           other_paths_and_methods_are_told_so, a_body_is_at_most_64_kib, browsers_are_not_let_in)
