@@ -159,6 +159,7 @@ static void read_requests(void) {
         fclose(file);
     if (n_requests == 0)
         add_request(NULL);
+    next_request %= n_requests;
 }
 
 /* P(rank k) ~ 1/k. */
@@ -513,7 +514,8 @@ static void usage(void) {
         stderr,
         "usage: load --port N [--connections N] [--seconds S] [--requests N] [--rate PER_SECOND] "
         "[--method M] [--path P]\n"
-        "            [--tokens FILE [--zipf]] [--body BYTES] [--websocket | --stream]\n");
+        "            [--tokens FILE [--zipf | --skip N]] [--body BYTES] [--websocket | "
+        "--stream]\n");
     exit(2);
 }
 
@@ -548,6 +550,8 @@ static void read_options(int argc, char **argv) {
             options.path = value;
         else if (strcmp(name, "--tokens") == 0)
             options.tokens_file = value;
+        else if (strcmp(name, "--skip") == 0)
+            next_request = strtoul(value, NULL, 10);
         else if (strcmp(name, "--requests") == 0)
             options.n_most = strtoul(value, NULL, 10);
         else if (strcmp(name, "--body") == 0)
