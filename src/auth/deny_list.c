@@ -159,7 +159,8 @@ bool deny_list_has_ip(const struct deny_list *list, const struct ip *ip, int64_t
     if (map_count(list->map) == 0)
         return false;
     struct ip subscriber = ip_subscriber(ip);
-    return find(list, DENY_IP, (struct str){text, ip_text(&subscriber, text)}, now_s);
+    size_t n = ip_text(&subscriber, text);
+    return find(list, DENY_IP, (struct str){text, n}, now_s);
 }
 
 enum deny_verdict deny_list_judge(const struct deny_list *list, struct str subject,

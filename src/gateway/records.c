@@ -67,8 +67,11 @@ static void drop(struct record_entry *entry) {
 void records_free(struct records *records) {
     if (!records)
         return;
-    while (records->all.next != &records->all)
-        drop(records->all.next);
+    for (struct record_entry *entry = records->all.next, *next; entry != &records->all;
+         entry = next) {
+        next = entry->next;
+        drop(entry);
+    }
     map_free(records->map);
     free(records);
 }
