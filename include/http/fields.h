@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
+#include "base/buffer.h"
 #include "base/str.h"
 
 /* Header fields that somebody in the gateway asks for by name. The parser marks each field with its id once, so that
@@ -66,6 +67,9 @@ bool field_is_hop_by_hop(const struct field *field, struct fields fields);
 bool field_is_gateway_owned(struct str name);
 /* Names that never pass from the upstream to the client: fly-* (Fly would obey fly-replay) and x-jotgate-*. */
 bool field_is_forbidden_in_answer(struct str name);
+
+/* Append "name: value" and CR LF. */
+int put_field(struct buffer *out, struct str name, struct str value) MUST_USE;
 
 /* RFC 9110 5.6.2 token; RFC 9110 5.5 value without controls (HTAB allowed). */
 bool is_token(struct str s);

@@ -145,13 +145,16 @@ struct str arena_copy(struct arena *arena, struct str s) {
 }
 
 struct str arena_printf(struct arena *arena, const char *format, ...) {
+    char most[256]; /* a second time only what is longer */
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
+    int n = vsnprintf(most, sizeof(most), format, args);
     va_end(args);
     char *at = n >= 0 ? arena_alloc(arena, (size_t)n + 1) : NULL;
-    if (at)
+    if (at && (size_t)n < sizeof(most))
+        memcpy(at, most, (size_t)n + 1);
+    else if (at)
         vsnprintf(at, (size_t)n + 1, format, again);
     va_end(again);
     return at ? (struct str){at, (size_t)n} : STR_NONE;

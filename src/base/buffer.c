@@ -75,18 +75,23 @@ int buffer_append_growing(struct buffer *b, struct str s) {
     return 0;
 }
 
+/* Into the room that is there; a second time only where that was too little. */
 int buffer_printf(struct buffer *b, const char *format, ...) {
     va_list args, again;
+    char *room;
+    TRY(buffer_reserve(b, 1, &room));
     va_start(args, format);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
+    int n = vsnprintf(room, b->size - b->tail, format, args);
     va_end(args);
-    char *room;
-    int result = n < 0 ? -EINVAL : buffer_reserve(b, (size_t)n + 1, &room);
-    if (result == 0) {
-        vsnprintf(room, (size_t)n + 1, format, again);
-        b->tail += (size_t)n;
+    int result = n < 0 ? -EINVAL : 0;
+    if (result == 0 && (size_t)n >= b->size - b->tail) {
+        result = buffer_reserve(b, (size_t)n + 1, &room);
+        if (result == 0)
+            vsnprintf(room, (size_t)n + 1, format, again);
     }
+    if (result == 0)
+        b->tail += (size_t)n;
     va_end(again);
     return result;
 }

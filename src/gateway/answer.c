@@ -46,8 +46,7 @@ static int add_allow_origin(const struct exchange *x, struct buffer *fields) {
     TRY(buffer_append(fields, STR("vary: Origin\r\n")));
     if (!origin_is_allowed(x->settings, origin->value))
         return 0;
-    return buffer_printf(fields, "access-control-allow-origin: " STR_FMT "\r\n",
-                         STR_ARG(origin->value));
+    return put_field(fields, STR("access-control-allow-origin"), origin->value);
 }
 
 static int add_cors(const struct exchange *x, struct buffer *fields, struct fields upstream) {
@@ -127,9 +126,7 @@ static int add_limits(const struct exchange *x, struct buffer *fields) {
 }
 
 static int add_id(const struct exchange *x, struct buffer *fields) {
-    TRY(buffer_append(fields, STR("x-request-id: ")));
-    TRY(buffer_append(fields, str_of(x->id)));
-    return buffer_append(fields, STR("\r\n"));
+    return put_field(fields, STR("x-request-id"), str_of(x->id));
 }
 
 int answer_add_fields(const struct exchange *x, struct buffer *fields, struct fields upstream) {
@@ -168,8 +165,7 @@ static int add_preflight(const struct exchange *x, struct buffer *fields) {
                     "access-control-max-age: 3600\r\n"
                     "vary: Access-Control-Request-Method, Access-Control-Request-Headers\r\n")));
     if (names)
-        TRY(buffer_printf(fields, "access-control-allow-headers: " STR_FMT "\r\n",
-                          STR_ARG(names->value)));
+        TRY(put_field(fields, STR("access-control-allow-headers"), names->value));
     return add_id(x, fields);
 }
 
@@ -303,6 +299,14 @@ static int64_t retry_after_s(const struct exchange *x) {
     return is_passing ? OVERLOAD_RETRY_S : 0;
 }
 
+static int add_error(struct buffer *fields, const char *error, struct str description) {
+    TRY(buffer_append(fields, STR(", error=\"")));
+    TRY(buffer_append(fields, str_of(error)));
+    TRY(buffer_append(fields, STR("\", error_description=\"")));
+    TRY(buffer_append(fields, description));
+    return buffer_append_byte(fields, '"');
+}
+
 /* RFC 6750 3: no error attribute for a caller that showed nothing. */
 static int add_challenge(const struct exchange *x, struct buffer *fields, struct str message) {
     int status = problem_row(x->problem)->status;
@@ -314,8 +318,7 @@ static int add_challenge(const struct exchange *x, struct buffer *fields, struct
         return 0;
     TRY(buffer_append(fields, STR("www-authenticate: Bearer realm=\"jotgate\"")));
     if (x->problem != PROBLEM_NO_AUTHORIZATION && x->problem != PROBLEM_UNAUTHORIZED_ADMIN)
-        TRY(buffer_printf(fields, ", error=\"%s\", error_description=\"" STR_FMT "\"", error,
-                          STR_ARG(message)));
+        TRY(add_error(fields, error, message));
     return buffer_append(fields, STR("\r\n"));
 }
 
@@ -341,15 +344,31 @@ static bool wants_problem_json(const struct exchange *x) {
     return accept && str_contains(accept->value, STR("application/problem+json"));
 }
 
+/* RFC 9209 */
+static int add_proxy_status(struct buffer *fields, const char *error, struct str details) {
+    TRY(buffer_append(fields, STR("proxy-status: jotgate; error=")));
+    TRY(buffer_append(fields, str_of(error)));
+    TRY(buffer_append(fields, STR("; details=\"")));
+    TRY(buffer_append(fields, details));
+    return buffer_append(fields, STR("\"\r\n"));
+}
+
+static int add_retry_after(struct buffer *fields, int64_t seconds) {
+    TRY(buffer_append(fields, STR("retry-after: ")));
+    TRY(buffer_append_u64(fields, (uint64_t)seconds));
+    return buffer_append(fields, STR("\r\n"));
+}
+
 static int add_problem_fields(const struct exchange *x, struct buffer *fields, struct str message) {
     const struct problem_row *row = problem_row(x->problem);
     int64_t retry_s = retry_after_s(x);
-    TRY(buffer_printf(fields, "content-type: application/%s\r\ncache-control: no-store\r\n",
-                      wants_problem_json(x) ? "problem+json" : "json"));
-    TRY(buffer_printf(fields, "proxy-status: jotgate; error=%s; details=\"" STR_FMT "\"\r\n",
-                      row->proxy_error, STR_ARG(message)));
+    TRY(put_field(fields, STR("content-type"),
+                  wants_problem_json(x) ? STR("application/problem+json")
+                                        : STR("application/json")));
+    TRY(put_field(fields, STR("cache-control"), STR("no-store")));
+    TRY(add_proxy_status(fields, row->proxy_error, message));
     if (retry_s > 0)
-        TRY(buffer_printf(fields, "retry-after: %lld\r\n", (long long)retry_s));
+        TRY(add_retry_after(fields, retry_s));
     if (x->problem == PROBLEM_METHOD_NOT_ALLOWED)
         TRY(add_allow(x, fields));
     if (is_service(x, STR("functions")))

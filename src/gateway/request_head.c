@@ -4,14 +4,6 @@
 #include "gateway/request_head.h"
 
 #include "gateway_internal.h"
-#include <stdio.h>
-
-static int put_field(struct buffer *out, struct str name, struct str value) {
-    TRY(buffer_append(out, name));
-    TRY(buffer_append(out, STR(": ")));
-    TRY(buffer_append(out, value));
-    return buffer_append(out, STR("\r\n"));
-}
 
 bool request_head_loops(const struct exchange *x) {
     struct fields fields = exchange_fields(x);

@@ -107,9 +107,11 @@ struct owned_name {
     bool is_prefix;
 };
 
+/* Most names differ from all that are listed by their first byte, a letter. */
 static bool is_listed(struct str name, const struct owned_name *list, size_t n) {
+    int first = name.n > 0 ? lower(name.at[0]) : 0;
     for (size_t i = 0; i < n; i++)
-        if (reads_as(name, list[i].name, list[i].is_prefix))
+        if (list[i].name.at[0] == first && reads_as(name, list[i].name, list[i].is_prefix))
             return true;
     return false;
 }
@@ -166,6 +168,13 @@ bool field_is_gateway_owned(struct str name) {
 bool field_is_forbidden_in_answer(struct str name) {
     static const struct owned_name forbidden[] = {PREFIX("fly-"), PREFIX("x-jotgate-")};
     return is_listed(name, forbidden, sizeof(forbidden) / sizeof(forbidden[0]));
+}
+
+int put_field(struct buffer *out, struct str name, struct str value) {
+    TRY(buffer_append(out, name));
+    TRY(buffer_append(out, STR(": ")));
+    TRY(buffer_append(out, value));
+    return buffer_append(out, STR("\r\n"));
 }
 
 bool is_token(struct str s) { return s.n > 0 && octets_span(s, OCTET_TOKEN) == s.n; }

@@ -49,9 +49,11 @@ const char *status_phrase(int status) {
     }
 }
 
-/* ,"name":"text", or null for empty text */
+/* ,"name":"text", or null for empty text. */
 static int put_member(struct buffer *out, const char *name, struct str text) {
-    TRY(buffer_printf(out, ",\"%s\":", name));
+    TRY(buffer_append(out, STR(",\"")));
+    TRY(buffer_append(out, str_of(name)));
+    TRY(buffer_append(out, STR("\":")));
     return text.n > 0 ? put_json_string(out, text) : buffer_append(out, STR("null"));
 }
 
@@ -73,7 +75,8 @@ int problem_body(struct buffer *out, const struct problem_text *text) {
     TRY(put_member(out, "details", text->details));
     TRY(put_member(out, "type", type_of(code)));
     TRY(put_member(out, "title", str_of(row->title)));
-    TRY(buffer_printf(out, ",\"status\":%d", row->status));
+    TRY(buffer_append(out, STR(",\"status\":")));
+    TRY(buffer_append_u64(out, (uint64_t)row->status));
     TRY(put_member(out, "detail", message));
     if (text->for_auth) {
         TRY(put_member(out, "msg", message));
