@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
+#include "auth/api_key_cache.h"
 #include "auth/credentials.h"
 #include "auth/token_cache.h"
 #include "base/cidr.h"
@@ -23,13 +24,16 @@
  *   verified, role anon, no sub     anonymous    401 no_authorization      401 no_authorization
  *   verified, no sub otherwise      401 bad_jwt  401 bad_jwt               401 bad_jwt
  *
+ * An API key decides before all this: on routes for them the caller is its record's (access_of_api_key), elsewhere it is refused with 401
+ * (on open ones nobody looks). Together with a user's token or a service key it is refused with 400: who would be calling?
+ *
  * Anything that has the form of a JWS but is malformed (encoding, duplicate members, crit) is bad: an upstream that is less strict
  * could take it for a user whom we did not count. */
 enum access {
     ACCESS_OPEN,    /* no token is looked at (doubled credentials are refused here too) */
     ACCESS_PUBLIC,  /* a user when the token says so, else anonymous */
     ACCESS_USER,    /* a verified token of a user */
-    ACCESS_APIKEY,  /* a jotgate API key (not built yet) or a user */
+    ACCESS_APIKEY,  /* a jotgate API key or a user */
     ACCESS_SERVICE, /* a service caller */
 };
 
@@ -51,11 +55,14 @@ struct caller {
     enum token_verdict token; /* what was said of the bearer's token; VALID when there was none */
     const char *reason;       /* constant, for the log and the caller; NULL when there is none */
     bool waits_for_keys;      /* unknown kid: ask for a re-read, then decide again */
-    bool needs_check; /* nobody checked the bearer's token before, and this decision may not */
-    size_t issuer;    /* whose token the bearer's claims to be; SIZE_MAX when nobody's */
+    bool needs_check;   /* nobody checked the bearer's token before, and this decision may not */
+    bool needs_api_key; /* a well-formed API key: look up its record, then access_of_api_key */
+    size_t issuer;      /* whose token the bearer's claims to be; SIZE_MAX when nobody's */
     /* "sub" of the first issuer, "name:sub" of others (and of a first issuer's sub that begins with
      * an issuer's "name:", so that none can pass for another's); empty unless a user; in the arena */
     struct str subject;
+    struct str api_key;     /* the id of the API key that speaks for the user; else empty */
+    struct str plan;        /* which the API key's record names; else empty */
     struct claims *claims;  /* one reference, a user's; else NULL */
     bool is_anonymous_user; /* is_anonymous: true */
     bool cache_hit;
@@ -81,3 +88,6 @@ struct caller access_decide(enum access access, const struct credentials *creden
                             const struct access_rules *rules, struct token_cache *cache,
                             struct keyring *keys, const struct ip *client, const struct now *now,
                             unsigned may, struct arena *arena) MUST_USE;
+/* The user for whom an API key speaks, unless it has expired. */
+struct caller access_of_api_key(const struct api_key_held *held, const struct now *now,
+                                struct arena *arena) MUST_USE;

@@ -9,8 +9,12 @@ struct credentials {
     struct str authorization; /* the whole value of another scheme, passed on as it is */
     struct str apikey;        /* header, else query (still encoded) where there is no header */
     bool apikey_in_query;
+    /* jotgate's own API key ("jg_..."), from x-api-key or from where Supabase's clients put the key that they are made with
+     * (bearer, apikey, which are then as if absent, and must not be passed on). */
+    struct str api_key;
+    bool hides_authorization, hides_apikey;
     bool are_doubled;  /* more than one Authorization, apikey header or apikey in the query, or a
-                        * header and a query that differ */
+                        * header and a query that differ, more than one x-api-key, API keys that differ */
     bool is_malformed; /* "Bearer" with nothing or with anything but one token */
 };
 void credentials_read(struct credentials *credentials, struct fields fields, struct str query);

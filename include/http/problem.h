@@ -24,6 +24,7 @@
     X(NO_AUTHORIZATION,       "no_authorization",       "no_authorization",           401, "http_request_denied",     "Credentials are needed") \
     X(BAD_JWT,                "bad_jwt",                "bad_jwt",                    401, "http_request_denied",     "The token is not valid") \
     X(TOKEN_EXPIRED,          "token_expired",          "token_expired",              401, "http_request_denied",     "The token has expired") \
+    X(BAD_API_KEY,            "bad_api_key",            "bad_api_key",                401, "http_request_denied",     "The API key is not valid") \
     X(INSUFFICIENT_SCOPE,     "insufficient_scope",     "insufficient_scope",         403, "http_request_denied",     "The token's claims do not allow this") \
     X(SERVICE_CALLER_REFUSED, "service_caller_refused", "service_caller_refused",     403, "http_request_denied",     "Service keys are not accepted here") \
     X(DENIED,                 "denied",                 "access_denied",              403, "http_request_denied",     "Access was denied by the operator") \

@@ -318,6 +318,53 @@ static struct caller judge(const struct question *q, struct evidence *e) {
     return judge_bearer(q, e);
 }
 
+/* ---- API keys ---- */
+
+/* What Supabase's clients send beside: the project's public key. */
+static bool is_somebody(const struct question *q, struct str credential, bool is_bearer) {
+    bool is_legacy_anon = false;
+    enum credential kind = classify(q->rules->project, credential);
+    if (kind == CREDENTIAL_OTHER)
+        kind = look_into(credential, &is_legacy_anon, q->arena);
+    return is_service(kind) || (is_bearer && kind == CREDENTIAL_OTHER && !is_legacy_anon);
+}
+
+static struct caller judge_api_key(const struct question *q) {
+    const struct credentials *credentials = q->credentials;
+    if (q->access != ACCESS_APIKEY)
+        return refused(PROBLEM_BAD_API_KEY, "API keys are not accepted on this route");
+    if (is_somebody(q, credentials->bearer, true) || is_somebody(q, credentials->apikey, false))
+        return refused(PROBLEM_INVALID_REQUEST, "an API key and another caller's credentials");
+    if (!api_key_is_well_formed(credentials->api_key))
+        return refused(PROBLEM_BAD_API_KEY, "the API key is malformed");
+    struct caller caller = anonymous();
+    caller.needs_api_key = true;
+    return caller;
+}
+
+/* It would be passed on within the URL or the subprotocol. */
+static bool is_api_key_misplaced(const struct credentials *credentials) {
+    return str_starts(credentials->bearer, STR(API_KEY_PREFIX)) ||
+           str_starts(credentials->apikey, STR(API_KEY_PREFIX));
+}
+
+struct caller access_of_api_key(const struct api_key_held *held, const struct now *now,
+                                struct arena *arena) {
+    if (held->expires_s > 0 && now_s(now) >= held->expires_s)
+        return refused(PROBLEM_BAD_API_KEY, "the API key has expired");
+    struct caller caller = {
+        .kind = CALLER_USER,
+        .issuer = SIZE_MAX,
+        .subject = arena_copy(arena, claims_subject(held->claims)),
+        .api_key = arena_copy(arena, str_of(held->id)),
+        .plan = arena_copy(arena, held->plan),
+    };
+    if (!caller.subject.at || !caller.api_key.at || !caller.plan.at)
+        return refused(PROBLEM_INTERNAL, "memory is out");
+    caller.claims = claims_ref(held->claims);
+    return caller;
+}
+
 struct caller access_decide(enum access access, const struct credentials *credentials,
                             const struct access_rules *rules, struct token_cache *cache,
                             struct keyring *keys, const struct ip *client, const struct now *now,
@@ -329,6 +376,11 @@ struct caller access_decide(enum access access, const struct credentials *creden
         return anonymous();
     if (credentials->is_malformed)
         return refused(PROBLEM_BAD_JWT, "Authorization has not exactly one token after Bearer");
+    if (credentials->api_key.at)
+        return judge_api_key(&q);
+    if (is_api_key_misplaced(credentials))
+        return refused(PROBLEM_BAD_API_KEY,
+                       "API keys are taken from x-api-key and Authorization only");
     struct evidence e = {.token = {.issuer = SIZE_MAX}};
     struct caller caller = judge(&q, &e);
     caller.token = e.token.verdict;

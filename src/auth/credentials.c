@@ -2,6 +2,7 @@
 /* Where credentials stand in a request. */
 #include "auth/credentials.h"
 
+#include "auth/api_key.h"
 #include "http/octets.h"
 #include "http/target.h"
 
@@ -19,9 +20,32 @@ static void read_authorization(struct credentials *c, struct str value) {
     struct str token = str_skip(value, n_scheme);
     while (token.n > 0 && token.at[0] == ' ')
         token = str_skip(token, 1);
+    c->hides_authorization = str_starts(token, STR(API_KEY_PREFIX));
     c->is_malformed = !is_b64token(token);
     if (!c->is_malformed)
         c->bearer = token;
+}
+
+static void take_api_key(struct credentials *c, struct str text) {
+    c->are_doubled |= c->api_key.at && !str_eq(c->api_key, text);
+    c->api_key = text;
+}
+
+/* An API key is the gateway's alone: it is taken out of where tokens stand, so that nobody passes it on. */
+static void find_api_key(struct credentials *c, struct fields fields) {
+    const struct field *own = fields_find(fields, FIELD_X_API_KEY);
+    c->are_doubled |= fields_count(fields, FIELD_X_API_KEY) > 1;
+    c->hides_apikey = !c->apikey_in_query && str_starts(c->apikey, STR(API_KEY_PREFIX));
+    if (own && str_starts(own->value, STR(API_KEY_PREFIX)))
+        take_api_key(c, own->value);
+    if (c->hides_authorization && c->bearer.at) {
+        take_api_key(c, c->bearer);
+        c->bearer = STR_NONE;
+    }
+    if (c->hides_apikey) {
+        take_api_key(c, c->apikey);
+        c->apikey = STR_NONE;
+    }
 }
 
 void credentials_read(struct credentials *c, struct fields fields, struct str query) {
@@ -41,6 +65,7 @@ void credentials_read(struct credentials *c, struct fields fields, struct str qu
         c->apikey = apikey->value.at ? apikey->value : STR("");
     else if (n_in_query > 0)
         c->apikey = in_query;
+    find_api_key(c, fields);
 }
 
 /* ---- other places ---- */

@@ -226,6 +226,8 @@ static const char *hint_of(enum problem problem) {
         [PROBLEM_NO_AUTHORIZATION] =
             "Send the user's access token as 'Authorization: Bearer <token>'.",
         [PROBLEM_BAD_JWT] = "Sign in again, or refresh the session.",
+        [PROBLEM_BAD_API_KEY] =
+            "Send a key that is in force as 'x-api-key: jg_...', where the route takes API keys.",
         [PROBLEM_TOKEN_EXPIRED] = "Refresh the session.",
         [PROBLEM_DENIED] = "Ask whoever runs this service.",
         [PROBLEM_PAYMENT_REQUIRED] =

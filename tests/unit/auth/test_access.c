@@ -505,6 +505,77 @@ START_TEST(what_is_no_token_needs_no_check) {
 }
 END_TEST
 
+/* ---- API keys */
+
+#define KEY "jg_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAZmh6"
+
+static struct caller show(enum access access, const char *api_key, const char *bearer,
+                          const char *apikey) {
+    struct credentials credentials = {
+        .api_key = str_of(api_key), .bearer = str_of(bearer), .apikey = str_of(apikey)};
+    return decide_with(access, &credentials);
+}
+
+START_TEST(an_api_key_is_looked_up_where_the_route_takes_it) {
+    const char *const beside[] = {NULL, "sb_publishable_ours", legacy_anon};
+    for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
+        struct caller caller = show(ACCESS_APIKEY, KEY, beside[i], beside[i]);
+        ck_assert(caller.needs_api_key && caller.problem == PROBLEM_NONE && !caller.claims);
+    }
+    ck_assert(!show(ACCESS_OPEN, KEY, NULL, NULL).needs_api_key);
+}
+END_TEST
+
+START_TEST(an_api_key_is_refused_elsewhere_and_when_it_is_malformed) {
+    static const enum access others[] = {ACCESS_PUBLIC, ACCESS_USER, ACCESS_SERVICE};
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_int_eq(show(others[i], KEY, NULL, NULL).problem, PROBLEM_BAD_API_KEY);
+    ck_assert_int_eq(show(ACCESS_APIKEY, "jg_", NULL, NULL).problem, PROBLEM_BAD_API_KEY);
+    ck_assert_int_eq(show(ACCESS_APIKEY, KEY "A", NULL, NULL).problem, PROBLEM_BAD_API_KEY);
+    ck_assert_int_eq(show(ACCESS_PUBLIC, NULL, KEY, NULL).problem, PROBLEM_BAD_API_KEY);
+    ck_assert_int_eq(show(ACCESS_APIKEY, NULL, NULL, KEY).problem, PROBLEM_BAD_API_KEY);
+}
+END_TEST
+
+START_TEST(an_api_key_beside_another_callers_credentials_is_refused) {
+    const char *const others[] = {
+        user_token, forged, "opaque", "sb_secret_ours", expired, "sb_secret_other", legacy_service};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        ck_assert_msg(show(ACCESS_APIKEY, KEY, others[i], NULL).problem == PROBLEM_INVALID_REQUEST,
+                      "%s", others[i]);
+    ck_assert_int_eq(show(ACCESS_APIKEY, KEY, NULL, "sb_secret_ours").problem,
+                     PROBLEM_INVALID_REQUEST);
+    ck_assert_int_eq(show(ACCESS_APIKEY, KEY, NULL, legacy_service).problem,
+                     PROBLEM_INVALID_REQUEST);
+}
+END_TEST
+
+START_TEST(an_api_keys_caller_is_its_subject_until_it_expires) {
+    struct api_key_cache *keys = api_key_cache_new(1, NS_PER_S);
+    struct api_key_held *held;
+    char id[API_KEY_ID_BYTES + 1];
+    memset(id, '7', API_KEY_ID_BYTES);
+    id[API_KEY_ID_BYTES] = '\0';
+    ck_assert_int_eq(
+        api_key_cache_keep(
+            keys, id,
+            STR("{\"subject\":\"b:u1\",\"plan\":\"pro\",\"created\":1,\"expires\":1700000001}"),
+            &paths, 0),
+        0);
+    ck_assert_int_eq(api_key_cache_look(keys, id, 1, &held), API_KEY_HELD);
+    struct caller caller = access_of_api_key(held, &now, &arena);
+    ck_assert(caller.problem == PROBLEM_NONE && caller.kind == CALLER_USER);
+    ck_assert(str_eq(caller.subject, STR("b:u1")) && str_eq(caller.plan, STR("pro")));
+    ck_assert(str_eq(caller.api_key, str_of(id)));
+    ck_assert(str_eq(claims_role(caller.claims), STR("authenticated")));
+    claims_unref(caller.claims);
+    struct now later = {.wall_ns = (NOW_S + 1) * NS_PER_S};
+    caller = access_of_api_key(held, &later, &arena);
+    ck_assert(caller.problem == PROBLEM_BAD_API_KEY && !caller.claims);
+    api_key_cache_free(keys);
+}
+END_TEST
+
 static TCase *add_case(Suite *suite, const char *name) {
     TCase *tcase = tcase_create(name);
     tcase_add_unchecked_fixture(tcase, make, unmake);
@@ -534,6 +605,11 @@ int main(void) {
     TCase *checks = add_case(suite, "checks");
     tcase_add_test(checks, what_was_never_checked_needs_the_right_to_be);
     tcase_add_test(checks, what_is_no_token_needs_no_check);
+    TCase *api_keys = add_case(suite, "api keys");
+    tcase_add_test(api_keys, an_api_key_is_looked_up_where_the_route_takes_it);
+    tcase_add_test(api_keys, an_api_key_is_refused_elsewhere_and_when_it_is_malformed);
+    tcase_add_test(api_keys, an_api_key_beside_another_callers_credentials_is_refused);
+    tcase_add_test(api_keys, an_api_keys_caller_is_its_subject_until_it_expires);
     TCase *service = add_case(suite, "service");
     tcase_add_test(service, service_callers_are_refused_by_default);
     tcase_add_test(service, an_escaped_key_in_the_query_is_the_same_key);

@@ -152,6 +152,46 @@ START_TEST(an_apikey_in_the_query_is_the_last_place) {
 }
 END_TEST
 
+#define KEY "jg_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAZmh6"
+
+START_TEST(an_api_key_is_taken_out_of_where_tokens_stand) {
+    static const char *const own[] = {"X-Api-Key", KEY};
+    static const char *const bearer[] = {"Authorization", "bearer " KEY};
+    static const char *const apikey[] = {"apikey", KEY};
+    static const char *const all[] = {"X-Api-Key",   KEY,      "Authorization",
+                                      "Bearer " KEY, "apikey", KEY};
+    struct credentials c = read_fields(own, 1, NULL);
+    ck_assert(str_eq(c.api_key, STR(KEY)) && !c.hides_authorization && !c.hides_apikey);
+    c = read_fields(bearer, 1, NULL);
+    ck_assert(str_eq(c.api_key, STR(KEY)) && c.hides_authorization && !c.bearer.at);
+    c = read_fields(apikey, 1, NULL);
+    ck_assert(str_eq(c.api_key, STR(KEY)) && c.hides_apikey && !c.apikey.at);
+    c = read_fields(all, 3, NULL);
+    ck_assert(str_eq(c.api_key, STR(KEY)) && !c.are_doubled && !c.bearer.at && !c.apikey.at);
+}
+END_TEST
+
+START_TEST(api_keys_that_differ_are_doubled) {
+    static const char *const twice[] = {"X-Api-Key", KEY, "X-Api-Key", KEY};
+    static const char *const bearer[] = {"X-Api-Key", KEY, "Authorization", "Bearer jg_x"};
+    static const char *const apikey[] = {"X-Api-Key", KEY, "apikey", "jg_x"};
+    ck_assert(read_fields(twice, 2, NULL).are_doubled);
+    ck_assert(read_fields(bearer, 2, NULL).are_doubled);
+    ck_assert(read_fields(apikey, 2, NULL).are_doubled);
+}
+END_TEST
+
+START_TEST(what_is_not_ours_is_no_api_key_and_one_that_is_broken_is_still_hidden) {
+    static const char *const alien[] = {"X-Api-Key", "secret", "Authorization", "Bearer a.b.c"};
+    struct credentials c = read_fields(alien, 2, NULL);
+    ck_assert(!c.api_key.at && str_eq(c.bearer, STR("a.b.c")) && !c.are_doubled);
+    c = read_authorization("Bearer jg_a b");
+    ck_assert(c.is_malformed && c.hides_authorization && !c.api_key.at);
+    c = read_fields(NULL, 0, "apikey=" KEY);
+    ck_assert(!c.api_key.at && str_eq(c.apikey, STR(KEY)) && c.apikey_in_query);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("auth/credentials");
     TCase *all = tcase_create("credentials");
@@ -164,6 +204,9 @@ int main(void) {
     tcase_add_test(all, a_token_stands_in_one_of_the_places_that_count);
     tcase_add_test(all, two_places_with_a_token_are_doubled);
     tcase_add_test(all, an_apikey_in_the_query_is_the_last_place);
+    tcase_add_test(all, an_api_key_is_taken_out_of_where_tokens_stand);
+    tcase_add_test(all, api_keys_that_differ_are_doubled);
+    tcase_add_test(all, what_is_not_ours_is_no_api_key_and_one_that_is_broken_is_still_hidden);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
