@@ -20,6 +20,10 @@ enum checks_verdict {
 enum checks_verdict checks_ask(struct exchange *x) MUST_USE;
 /* What was decided with a check: it took `ns`, and the token was bad or not. */
 void checks_count(struct exchange *x, int64_t ns, bool has_failed);
+/* A credential failed that cost us something: a token's check, an API key's look-up. */
+void checks_count_failure(struct exchange *x);
+/* Have too many failed? x->retry_ns then says for how long. */
+bool checks_refuse_failures(struct exchange *x) MUST_USE;
 /* Whose turn it is now: taken out of the queue, to be advanced. NULL: nobody waits, or the budget is used up, and
  * gateway->checks.on_turn comes again. */
 struct exchange *checks_next(struct gateway *gateway);

@@ -38,6 +38,10 @@ struct exchange {
     struct credentials credentials;
     struct caller caller;
     bool waits_for_keys, asked_for_keys;
+    struct key_question
+        *shows; /* an API key that is asked for: it waits (api_keys.h), among others */
+    struct exchange *next_shower;
+    bool asked_for_api_key;
     bool asks_for_websocket;
     struct check_waiter check; /* waits for its token to be checked */
     bool is_next, may_check;   /* its turn has come; the next decision may check */

@@ -163,6 +163,8 @@ struct settings {
     bool close_streams_at_expiry; /* event streams and WebSockets of a token */
     size_t token_cache_entries;
     size_t token_cache_bytes;
+    size_t api_key_entries; /* remembered by each worker */
+    int64_t api_key_max_stale_ns;
     uint32_t check_share; /* percent: of a worker's time, for tokens that are not in the cache */
     size_t check_queue;
     size_t limit_buckets;

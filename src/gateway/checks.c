@@ -56,7 +56,7 @@ static bool counts_failures(const struct exchange *x) {
     return x->settings->limits_mode != LIMITS_OFF;
 }
 
-static bool has_failed_too_often(struct exchange *x) {
+bool checks_refuse_failures(struct exchange *x) {
     struct ip subscriber;
     struct limit_state state;
     struct limit_charge charge = failure(x, &subscriber);
@@ -67,18 +67,23 @@ static bool has_failed_too_often(struct exchange *x) {
     return true;
 }
 
-void checks_count(struct exchange *x, int64_t ns, bool has_failed) {
-    struct checks *checks = &x->gateway->checks;
+void checks_count_failure(struct exchange *x) {
     struct ip subscriber;
     struct limit_state state;
-    checks->spent_ns += ns > 0 ? ns : 1;
-    checks->total_ns += ns;
-    checks->n_checked++;
-    if (!has_failed || !counts_failures(x))
+    if (!counts_failures(x))
         return;
     struct limit_charge charge = failure(x, &subscriber);
     bool is_below = memory_limits_pass(x->parts->limits, &charge, 1, exchange_now(x), true, &state);
     metrics_count_limit(x->metrics, x->parts->worker, charge.policy, !(is_below && state.allowed));
+}
+
+void checks_count(struct exchange *x, int64_t ns, bool has_failed) {
+    struct checks *checks = &x->gateway->checks;
+    checks->spent_ns += ns > 0 ? ns : 1;
+    checks->total_ns += ns;
+    checks->n_checked++;
+    if (has_failed)
+        checks_count_failure(x);
 }
 
 /* ---- use */
@@ -88,7 +93,7 @@ enum checks_verdict checks_ask(struct exchange *x) {
     struct checks *checks = &gateway->checks;
     bool is_next = x->is_next;
     x->is_next = false;
-    if (has_failed_too_often(x))
+    if (checks_refuse_failures(x))
         return CHECKS_REFUSED;
     if (is_next || (check_queue_count(checks->queue) == 0 && turn_allows(gateway, x->settings))) {
         x->may_check = true;

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "gateway/admin_api.h"
 #include "gateway/answer.h"
+#include "gateway/api_keys.h"
 #include "gateway/checks.h"
 #include "gateway/denials.h"
 #include "gateway/lifetime.h"
@@ -256,11 +257,12 @@ struct gateway *gateway_new(const struct gateway_parts *parts) {
     gateway->keyring = keyring_new(settings->tokens.n_issuers);
     gateway->news = parts->feed ? feed_news(parts->feed) : news_new();
     gateway->records = records_new(gateway, pipeline_advance);
+    gateway->api_keys = api_keys_new(gateway, pipeline_advance);
     gateway->cache = make_cache(settings);
     gateway->pool =
         upstream_pool_new(parts->loop, parts->resolver, parts->tls, &upstream, &upstream_events);
     if (!gateway->epoch || !gateway->checks.queue || !gateway->keyring || !gateway->news ||
-        !gateway->records || !gateway->cache || !gateway->pool)
+        !gateway->records || !gateway->api_keys || !gateway->cache || !gateway->pool)
         return give_up(gateway, -ENOMEM);
     int failure = start_redis(gateway);
     if (failure < 0)
@@ -304,6 +306,7 @@ void gateway_free(struct gateway *gateway) {
         upstream_pool_free(gateway->pool);
     check_queue_free(gateway->checks.queue);
     records_free(gateway->records);
+    api_keys_free(gateway->api_keys);
     redis_free(gateway->redis);
     token_cache_free(gateway->cache);
     keyring_unref(gateway->keyring);
@@ -344,6 +347,7 @@ void gateway_set_news(struct gateway *gateway, struct news *news) {
     struct news *before = gateway->news;
     gateway->news = news_ref(news);
     records_heed(gateway->records, before, news);
+    api_keys_heed(gateway->api_keys, before, news);
     if (news->denials != before->denials)
         denials_end_streams(gateway);
     news_unref(before);
@@ -414,11 +418,12 @@ void gateway_change(struct gateway *gateway, struct epoch *epoch, struct keyring
     }
     upstream_pool_set_limits(gateway->pool, &upstream);
     change_cache(gateway, before->settings, epoch->settings);
+    api_keys_change(gateway->api_keys, epoch->settings);
     check_queue_resize(gateway->checks.queue, epoch->settings->check_queue);
 
     /* What they were told of an issuer's number is not so any more. */
     for (struct exchange *x = gateway->open.next; x != &gateway->open; x = x->next)
-        if (x->waits_for_keys || x->check.line)
+        if (x->waits_for_keys || x->check.line || x->shows)
             exchange_begin_anew(x);
     epoch_release(before);
     gateway_set_keyring(gateway, ring);

@@ -37,6 +37,7 @@ struct gateway {
     struct settings *first;  /* of the start: `redis` there is what holds until a restart */
     struct news *news;       /* one reference */
     struct records *records;
+    struct api_keys *api_keys;
     struct exchange
         open; /* sentinel of the open exchanges' ring: only next and previous are used */
     struct exchange *spare; /* finished ones with warm arenas, linked by next */

@@ -16,6 +16,8 @@ void identify_caller(struct exchange *x, enum access access) {
     if (x->route && x->route->n_token_from > 0)
         credentials_read_places(&x->credentials, x->route->token_from, x->route->n_token_from,
                                 exchange_fields(x), x->target.query);
+    if (!x->route && access == ACCESS_PUBLIC && x->credentials.api_key.at)
+        access = ACCESS_APIKEY; /* our own paths tell every caller where it stands */
     x->caller = access_decide(
         access, &x->credentials, &x->settings->access, gateway->cache, gateway->keyring,
         &x->client_ip, exchange_now(x),

@@ -4,6 +4,7 @@
 
 #include "gateway/access_log.h"
 #include "gateway/admission.h"
+#include "gateway/api_keys.h"
 #include "gateway/checks.h"
 #include "gateway/client_address.h"
 #include "gateway/records.h"
@@ -63,13 +64,14 @@ static void enter_epoch(struct exchange *x) {
 }
 
 void exchange_begin_anew(struct exchange *x) {
-    assert((x->waits_for_keys || x->check.line) && !x->call && !x->is_answered);
+    assert((x->waits_for_keys || x->check.line || x->shows) && !x->call && !x->is_answered);
     admission_leave(x);
     epoch_release(x->epoch);
     x->step = 0;
     x->route = NULL;
     x->route_index = SIZE_MAX;
     x->asked_for_keys = false;
+    x->asked_for_api_key = false;
     enter_epoch(x);
 }
 
@@ -143,6 +145,7 @@ void exchange_finish(struct exchange *x) {
     records_leave(x);
     if (x->on_finish)
         x->on_finish(x);
+    api_keys_leave(x);
     loop_timer_clear(x->parts->loop, &x->stream.timer);
     x->gateway->n_tunnels -= x->tunnel != NULL;
     free(x->tunnel);

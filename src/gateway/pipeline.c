@@ -12,6 +12,7 @@
 #include "gateway/admin_api.h"
 #include "gateway/admission.h"
 #include "gateway/answer.h"
+#include "gateway/api_keys.h"
 #include "gateway/charges.h"
 #include "gateway/checks.h"
 #include "gateway/denials.h"
@@ -176,7 +177,7 @@ static enum outcome take_turn(struct exchange *x) {
 }
 
 static enum outcome authenticate(struct exchange *x) {
-    if (x->waits_for_keys || x->check.line)
+    if (x->waits_for_keys || x->check.line || x->shows)
         return WAIT;
     enum access access = x->route ? x->route->access : own_paths_access(x);
     identify_caller(x, access);
@@ -188,6 +189,8 @@ static enum outcome authenticate(struct exchange *x) {
         x->waits_for_keys = is_asked;
         return is_asked ? WAIT : authenticate(x);
     }
+    if (x->caller.needs_api_key && !api_keys_find(x))
+        return WAIT;
     if (x->caller.problem != PROBLEM_NONE)
         return refuse(x, x->caller.problem, x->caller.reason);
     return NEXT;

@@ -40,7 +40,7 @@ static int put_request_line(struct buffer *out, const struct exchange *x) {
 /* Some of Supabase's parts take only "Bearer", capital B and one space, for a token: the caller's spelling is mended. */
 static int put_authorization(struct buffer *out, const struct exchange *x,
                              const struct field *field) {
-    if (x->route->credential == CREDENTIAL_SERVICE)
+    if (x->route->credential == CREDENTIAL_SERVICE || x->credentials.hides_authorization)
         return 0;
     if (!x->credentials.bearer.at)
         return put_field(out, STR("authorization"), field->value);
@@ -57,7 +57,8 @@ static int put_callers_field(struct buffer *out, const struct exchange *x,
         return 0;
     if (field->id == FIELD_AUTHORIZATION)
         return put_authorization(out, x, field);
-    if (field->id == FIELD_APIKEY && (as_service || x->replaces_apikey))
+    if (field->id == FIELD_APIKEY &&
+        (as_service || x->replaces_apikey || x->credentials.hides_apikey))
         return 0;
     if (field->id == FIELD_USER_AGENT &&
         as_service) /* hosted Supabase refuses secret keys from browsers */

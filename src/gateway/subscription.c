@@ -50,6 +50,8 @@ static struct str plan_name(const struct exchange *x) {
     const struct plans *plans = &x->settings->plans;
     if (x->record.plan.n > 0)
         return x->record.plan;
+    if (x->caller.plan.n > 0) /* of an API key */
+        return x->caller.plan;
     if (!plans->has_claim || claims_value_count(x->caller.claims, plans->claim_path) == 0)
         return STR_NONE;
     return claims_value(x->caller.claims, plans->claim_path, 0);

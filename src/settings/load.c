@@ -297,6 +297,14 @@ static bool read_subjects(struct reader *r, const struct branch *b, void *target
     return READ_SECTION(r, b->line ? b : NULL, entries, target);
 }
 
+static bool read_apikeys(struct reader *r, const struct branch *b, void *target) {
+    static const struct entry entries[] = {
+        {"cache_entries", read_cache_entries, AT(api_key_entries), "10000"},
+        {"max_stale", read_duration, AT(api_key_max_stale_ns), "10m"},
+    };
+    return READ_SECTION(r, b->line ? b : NULL, entries, target);
+}
+
 static bool read_limits_mode(struct reader *r, const struct branch *b, void *target) {
     static const char *const names[] = {"enforce", "shadow", "off"};
     return read_choice(r, b, names, 3, target);
@@ -340,6 +348,7 @@ static const struct entry sections[] = {
     {"supabase",      read_supabase,      0,                 ""},
     {"jwks",          read_jwks,          0,                 ""},
     {"tokens",        read_tokens,        0,                 ""},
+    {"apikeys",       read_apikeys,       0,                 ""},
     {"limits_mode",   read_limits_mode,   AT(limits_mode),   "${LIMITS:-enforce}"},
     {"limit_buckets", read_count,         AT(limit_buckets), "1048576"},
     {"deny_list",     read_deny_list,     0,                 ""},

@@ -192,6 +192,8 @@ START_TEST(wrong_units_and_numbers_are_refused) {
         {"http: { min_body_rate: 1KB }\n", "f.yaml:2:24: min_body_rate: ", "64KiB"},
         {"http: { min_body_rate: 1/second }\n", "f.yaml:2:24: min_body_rate: ", "64KiB"},
         {"http: { request_timeout: 60 }\n", "f.yaml:2:26: request_timeout: ", "30s"},
+        {"apikeys: { cache_entries: 0 }\n", "f.yaml:2:27: cache_entries: ", "from 1"},
+        {"apikeys: { max_stale: soon }\n", "f.yaml:2:23: max_stale: ", "expected"},
         {"tokens: { cache_entries: 0 }\n", "f.yaml:2:26: cache_entries: ", "from 1"},
         {"limit_buckets: 0\n", "f.yaml:2:16: limit_buckets: ", "from 1"},
         {"limit_buckets: 1e6\n", "f.yaml:2:16: limit_buckets: ", "whole number"},

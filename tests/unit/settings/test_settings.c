@@ -59,6 +59,8 @@ START_TEST(a_project_is_enough_and_the_rest_has_defaults) {
     ck_assert_uint_eq(s->websockets.max_per_subject, 100);
     ck_assert(!s->close_streams_at_expiry);
     ck_assert_uint_eq(s->token_cache_entries, 10000);
+    ck_assert_uint_eq(s->api_key_entries, 10000);
+    ck_assert_int_eq(s->api_key_max_stale_ns, 600 * NS_PER_S);
     ck_assert_uint_eq(s->token_cache_bytes, 32 << 20);
     ck_assert_uint_eq(s->check_share, 50);
     ck_assert_uint_eq(s->check_queue, 1024);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* Proves gateway/api_keys.h against a Redis that this thread plays. */
+#include "gateway/api_keys.h"
+
+#include "rig.h"
+
+#define ROUTES \
+    "routes:\n" \
+    "  - { path: /keys, access: apikey, limits: [], upstream: \"${UPSTREAM}\" }\n" \
+    "  - { path: /open, access: open, limits: [], upstream: \"${UPSTREAM}\" }\n"
+
+static struct stage s;
+static int redis_listener, redis_fd = -1;
+static char key[API_KEY_BYTES + 1], id[API_KEY_ID_BYTES + 1];
+
+static void hear_get(const char *name) {
+    rig_expect(s.loop, redis_fd,
+               str_of(TEXT(&s, "*2\r\n$3\r\nGET\r\n$%zu\r\n%s\r\n", strlen(name), name)));
+}
+static void tell(const char *json) {
+    rig_send(s.loop, redis_fd,
+             str_of(json ? TEXT(&s, "$%zu\r\n%s\r\n", strlen(json), json) : "$-1\r\n"));
+}
+
+static void open_stage(void) {
+    struct endpoint at;
+    const char *why;
+    redis_listener = rig_listen(&at);
+    stage_prepare(&s, ROUTES);
+    struct redis_settings *redis = &s.settings->redis;
+    redis->url = str_of(TEXT(&s, "redis://127.0.0.1:%u", rig_port(&at)));
+    redis->timeout_ns = 10 * NS_PER_S;
+    ck_assert(redis_url_parse(redis->url, &redis->target, &s.arena, &why));
+    stage_start(&s);
+    stage_publish(&s);
+    redis_fd = rig_accept(s.loop, redis_listener);
+    rig_expect(s.loop, redis_fd, STR("*1\r\n$4\r\nTIME\r\n"));
+    rig_send(s.loop, redis_fd, STR("*2\r\n$10\r\n1700000000\r\n$6\r\n123456\r\n"));
+    rig_settle(s.loop);
+    ck_assert(api_key_new(key) && api_key_id(str_of(key), id));
+}
+static void close_stage(void) {
+    stage_close(&s);
+    close(redis_fd);
+    close(redis_listener);
+}
+
+#define SHOWN(path) GET(&s, path, TEXT(&s, "x-api-key: %s\r\n", key))
+
+static void ask_for_the_key(const char *json) {
+    hear_get(TEXT(&s, "jotgate:k:%s", id));
+    tell(json);
+}
+
+START_TEST(a_key_speaks_for_its_subject_and_goes_no_further) {
+    open_stage();
+    int client =
+        ask(&s, GET(&s, "/keys", TEXT(&s, "Authorization: Bearer %s\r\napikey: %s\r\n", key, key)));
+    ask_for_the_key("{\"subject\":\"ada\",\"created\":1}");
+    hear_get("jotgate:s:ada");
+    tell(NULL);
+    int upstream = rig_accept(s.loop, s.upstream_listener);
+    see(&s, upstream);
+    ck_assert(!str_contains(buffer_bytes(&s.seen.bytes), STR("jg_")));
+    ck_assert_ptr_null(SEEN(&s, "authorization"));
+    rig_send(s.loop, upstream, str_of(OK_HI));
+    ck_assert_int_eq(hear(&s, client), 200);
+    close(upstream), close(client);
+    ck_assert_int_eq(pass(&s, SHOWN("/keys")), 200); /* remembered */
+    ck_assert_int_eq(pass(&s, GET(&s, "/open", TEXT(&s, "Authorization: Bearer %s\r\n", key))),
+                     200);
+    ck_assert(!str_contains(buffer_bytes(&s.seen.bytes), STR("jg_")));
+    close_stage();
+}
+END_TEST
+
+START_TEST(unknown_and_expired_keys_and_nonsense_let_nobody_in) {
+    static const struct {
+        const char *json;
+        int status;
+    } answers[] = {
+        {NULL, 401}, {"{\"subject\":\"ada\",\"expires\":1}", 401}, {"{\"subject\":1}", 503}};
+    for (size_t i = 0; i < 3; i++) {
+        open_stage();
+        int client = ask(&s, SHOWN("/keys"));
+        ask_for_the_key(answers[i].json);
+        ck_assert_int_eq(hear(&s, client), answers[i].status);
+        ASSERT_SAYS(&s, "code", answers[i].status == 401 ? "bad_api_key" : "keys_unavailable");
+        close(client);
+        ck_assert(!reached_upstream(&s));
+        close_stage();
+    }
+}
+END_TEST
+
+START_TEST(many_who_show_the_same_key_ask_once) {
+    int clients[4];
+    open_stage();
+    for (int i = 0; i < 4; i++)
+        clients[i] = ask(&s, SHOWN("/keys"));
+    close(clients[3]); /* who leaves is not answered */
+    rig_settle(s.loop);
+    ask_for_the_key(NULL);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(hear(&s, clients[i]), 401);
+        close(clients[i]);
+    }
+    char byte;
+    ck_assert_int_lt(recv(redis_fd, &byte, 1, MSG_DONTWAIT), 0);
+    close_stage();
+}
+END_TEST
+
+START_TEST(without_redis_keys_are_503_and_users_are_let_in) {
+    stage_open(&s, ROUTES);
+    ck_assert(api_key_new(key));
+    ck_assert_int_eq(refuse(&s, SHOWN("/keys")), 503);
+    ck_assert_int_eq(pass(&s, GET(&s, "/keys", bearer(&s, ADA))), 200);
+    ck_assert_int_eq(refuse(&s, GET(&s, "/keys", "x-api-key: jg_nonsense\r\n")), 401);
+    ck_assert_int_eq(refuse(&s, GET(&s, "/keys", "")), 401);
+    stage_close(&s);
+}
+END_TEST
+
+SUITE_MAIN("gateway/api_keys", a_key_speaks_for_its_subject_and_goes_no_further,
+           unknown_and_expired_keys_and_nonsense_let_nobody_in, many_who_show_the_same_key_ask_once,
+           without_redis_keys_are_503_and_users_are_let_in)
