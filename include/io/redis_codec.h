@@ -20,7 +20,8 @@ int redis_encode(struct buffer *out, const struct str *arguments, size_t n) MUST
 
 /* Replies out of a stream that may be cut anywhere. */
 struct redis_decoder;
-/* No reply may be much longer than max_bytes, nor have more elements than fit there. */
+/* No reply may be much longer than max_bytes, nor have more elements than fit there, nor arrays
+ * more than six deep. */
 struct redis_decoder *redis_decoder_new(size_t max_bytes) MUST_USE; /* NULL: memory is out */
 void redis_decoder_free(struct redis_decoder *decoder);             /* takes NULL */
 int redis_decoder_feed(struct redis_decoder *decoder, struct str bytes) MUST_USE; /* -ENOMEM */

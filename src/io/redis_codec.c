@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #define ELEMENT_BYTES_LEAST 4 /* ":1\r\n" */
+#define DEPTH_MAX           6 /* arrays in one another */
 
 struct redis_decoder {
     redisReader *reader;
@@ -77,9 +78,17 @@ static void *make_text(const redisReadTask *task, char *text, size_t n) {
     return reply->text.at ? reply : NULL;
 }
 
+/* From 1.1 on the reader takes arrays in arrays without end, and whoever walks a reply recurses. */
+static bool is_too_deep(const redisReadTask *task) {
+    unsigned depth = 0;
+    for (const redisReadTask *parent = task->parent; parent; parent = parent->parent)
+        depth++;
+    return depth >= DEPTH_MAX;
+}
+
 static void *make_array_of(const redisReadTask *task, size_t n) {
     struct redis_decoder *decoder = task->privdata;
-    if (task->type != REDIS_REPLY_ARRAY)
+    if (task->type != REDIS_REPLY_ARRAY || is_too_deep(task))
         return NULL;
     if (n > decoder->max_bytes / ELEMENT_BYTES_LEAST - decoder->n_elements) {
         decoder->is_huge = true;

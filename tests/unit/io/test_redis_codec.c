@@ -98,6 +98,9 @@ START_TEST(what_is_not_the_protocol_is_bad) {
     ck_assert_int_eq(
         verdict_on("*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n"),
         REDIS_DECODED_BAD);
+    ck_assert_int_eq(verdict_on("*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n"), REDIS_DECODED_MORE);
+    ck_assert_int_eq(verdict_on("*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n"),
+                     REDIS_DECODED_BAD);
     ck_assert_int_eq(verdict_on("%1\r\n+a\r\n+b\r\n"), REDIS_DECODED_BAD); /* RESP3 */
     ck_assert_int_eq(verdict_on("*1\r\n,1.5\r\n"), REDIS_DECODED_BAD);
 }
