@@ -5,6 +5,7 @@
 #include "gateway/parts.h"
 #include "gateway/record.h"
 #include "io/front.h"
+#include "io/redis_limits.h"
 #include "io/upstream.h"
 #include "limit/limiter.h"
 
@@ -57,6 +58,11 @@ struct exchange {
     struct limit_charge charges[LIMITER_CHARGES_MAX];
     size_t n_charges;
     struct limit_outcome outcome;
+    struct count { /* gateway/counting.h */
+        enum { COUNT_NOT_ASKED, COUNT_ASKING, COUNT_ANSWERED, COUNT_FAILED } step;
+        enum degraded degraded;
+        struct redis_taking taking;
+    } count;
     bool counts_for_ip, counts_for_subject; /* among the open WebSockets (sockets.h) */
 
     bool is_for_admin;        /* of /_jotgate/: not for browsers */

@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "http/problem.h"
 #include "io/front.h"
+#include "io/redis.h"
 #include "settings/settings.h"
 
 /* What the gateway counts, per worker without locks, and its Prometheus text. Labels are bounded: route, status class, verdict, issuer,
@@ -32,6 +33,17 @@ void metrics_count_token(struct metrics *metrics, size_t worker, size_t issuer,
                          enum token_verdict verdict, bool cache_hit);
 void metrics_count_limit(struct metrics *metrics, size_t worker, const struct limit_policy *policy,
                          bool refused);
+
+/* How limits were decided while Redis was away. */
+enum degraded {
+    DEGRADED_NOT,
+    DEGRADED_SHARE,
+    DEGRADED_OPEN,
+    DEGRADED_CLOSED,
+    DEGRADED_COUNT,
+};
+const char *degraded_name(enum degraded how); /* "", "share", "open", "closed" */
+void metrics_count_degraded(struct metrics *metrics, size_t worker, enum degraded how);
 
 /* What is not as it should be, is coped with, and is told in the log once. True for the first of the process' life. */
 enum metrics_oddity {
@@ -70,7 +82,15 @@ enum metrics_gauge {
     GAUGE_WEBSOCKET_BYTES_OUT,
     GAUGE_WEBSOCKETS_OVER_IP,
     GAUGE_WEBSOCKETS_OVER_SUBJECT,
-    GAUGE_TLS_HANDSHAKES, /* one for each enum front_handshake */
+    GAUGE_REDIS_UP,
+    GAUGE_REDIS_AWAY,
+    GAUGE_REDIS_MACHINES,
+    GAUGE_REDIS_OPENINGS,
+    GAUGE_REDIS_CONNECTS,
+    GAUGE_REDIS_MICROSECONDS,
+    GAUGE_REDIS_CALLS, /* one for each enum redis_verdict */
+    GAUGE_TLS_HANDSHAKES =
+        GAUGE_REDIS_CALLS + REDIS_VERDICTS, /* one for each enum front_handshake */
     GAUGE_COUNT = GAUGE_TLS_HANDSHAKES + HANDSHAKE_COUNT,
 };
 void metrics_set(struct metrics *metrics, size_t worker, enum metrics_gauge gauge, int64_t value);

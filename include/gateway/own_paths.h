@@ -7,4 +7,4 @@ bool own_paths_match(const struct exchange *x);
 /* The access that the path asks for. */
 enum access own_paths_access(const struct exchange *x);
 /* Answers: health, usage, or a problem. The caller has been told apart already. */
-void own_paths_answer(struct exchange *x);
+bool own_paths_answer(struct exchange *x) MUST_USE;

@@ -5,6 +5,7 @@
 #include "io/resolver.h"
 #include "limit/memory_limits.h"
 
+struct counting;
 struct feed;
 struct slots;
 struct tls_client;
@@ -19,7 +20,8 @@ struct gateway_parts {
     struct tls_server *public_tls; /* of the listener; NULL: plain HTTP */
     struct key_source *keys;
     struct memory_limits *limits;
-    struct feed *feed;                                /* NULL: nobody is ever denied */
+    struct counting *counting; /* the gateway's own; NULL: limits are counted in memory */
+    struct feed *feed;         /* NULL: nobody is ever denied */
     struct slots *connections, *requests;             /* open now, by address, over all workers */
     struct slots *sockets_by_ip, *sockets_by_subject; /* open WebSockets, over all workers */
     struct metrics *metrics;

@@ -36,6 +36,7 @@
     X(TOO_MANY_STREAMS,       "too_many_streams",       "too_many_streams",           429, "http_request_denied",     "Too many open WebSockets") \
     X(REFRESH_CEILING,        "refresh_ceiling",        "over_request_rate_limit",    503, "http_request_denied",     "Too many token refreshes from this address") \
     X(KEYS_UNAVAILABLE,       "keys_unavailable",       "keys_unavailable",           503, "proxy_internal_response", "The verification keys cannot be had right now") \
+    X(LIMITS_UNAVAILABLE,     "limits_unavailable",     "limits_unavailable",         503, "proxy_internal_response", "The limits cannot be counted right now") \
     X(OVERLOADED,             "overloaded",             "overloaded",                 503, "proxy_internal_response", "The gateway is overloaded") \
     X(DRAINING,               "draining",               "draining",                   503, "proxy_internal_response", "The gateway is going away") \
     X(UPSTREAM_UNREACHABLE,   "upstream_unreachable",   "upstream_unreachable",       502, "destination_unavailable", "The upstream cannot be reached") \

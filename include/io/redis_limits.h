@@ -52,6 +52,9 @@ struct redis_taking {
 int redis_limits_take(struct redis_limits *limits, struct redis_taking *taking,
                       const struct limit_charge *charges, size_t n, bool counts,
                       void (*on_done)(struct redis_taking *, enum redis_verdict)) MUST_USE;
+/* After ANSWERED: how charge i's counter stands now, its bucket in the monotonic clock's time. */
+union limit_counter redis_taking_found(const struct redis_taking *taking, size_t i,
+                                       int64_t mono_ns);
 void redis_limits_cancel(struct redis_taking *taking); /* no on_done; fine when idle */
 
 /* What a taken charge cost in truth became known: charge `change` more to each, or give back

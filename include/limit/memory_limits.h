@@ -32,6 +32,10 @@ bool memory_limits_pass(struct memory_limits *limits, const struct limit_charge 
 void memory_limits_settle(struct memory_limits *limits, const struct limit_charge *charge,
                           int64_t change, const struct limit_state *taken, const struct now *now);
 
+/* What was seen of the counter elsewhere (a bucket in this clock's time): from now on it stands so here. */
+void memory_limits_put(struct memory_limits *limits, const struct limit_charge *charge,
+                       const union limit_counter *seen, const struct now *now);
+
 struct memory_limits_stats {
     size_t n_counters[LIMIT_KEY_COUNT]; /* held; some may be as good as new, not yet swept */
     size_t total_bytes;

@@ -47,6 +47,7 @@ void access_log_write(const struct exchange *x) {
         F_STR("subject", str_first(x->caller.subject, 128)),
         F_TEXT("token", x->caller.issuer == SIZE_MAX ? "" : token_verdict_name(x->caller.token)),
         F_STR("limit", binding_policy(x)), F_STR("shadow_limit", shadow_policy(x)),
+        F_TEXT("limits", degraded_name(x->count.degraded)),
         F_STR("ip", ((struct str){ip, ip_bytes})),
         F_REAL("ms", milliseconds(exchange_now(x)->mono_ns - x->started_ns)),
         F_REAL("upstream_ms",

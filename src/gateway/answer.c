@@ -239,6 +239,7 @@ static const char *hint_of(enum problem problem) {
         [PROBLEM_TOO_MANY_AT_ONCE] =
             "Wait for the answers of requests that are under way before sending more.",
         [PROBLEM_KEYS_UNAVAILABLE] = "Try again; the gateway is fetching the issuer's keys.",
+        [PROBLEM_LIMITS_UNAVAILABLE] = "Try again; the gateway is connecting to its Redis.",
         [PROBLEM_TOO_MANY_STREAMS] = "Close a WebSocket before you open another.",
     };
     return hints[problem];

@@ -3,6 +3,7 @@
 #include "gateway/charges.h"
 
 #include "base/log.h"
+#include "gateway/counting.h"
 #include "gateway/subscription.h"
 #include "gateway_internal.h"
 #include <assert.h>
@@ -96,6 +97,8 @@ static void charge_route(struct exchange *x) {
 }
 
 void charges_find(struct exchange *x) {
+    if (x->count.step != COUNT_NOT_ASKED)
+        return; /* of these Redis was asked */
     x->n_charges = 0;
     if (x->settings->limits_mode == LIMITS_OFF)
         return;
@@ -114,12 +117,25 @@ static void count(const struct exchange *x) {
                             !x->outcome.states[i].allowed);
 }
 
-bool charges_take(struct exchange *x) {
+static enum charges_verdict ask(struct exchange *x, bool counts) {
     if (x->n_charges == 0)
-        return true;
-    x->outcome = limiter_take(x->parts->limits, x->charges, x->n_charges, exchange_now(x));
-    count(x);
-    return x->outcome.allowed;
+        return CHARGES_ALLOWED;
+    switch (counting_take(x, counts)) {
+    case COUNTING_LATER:
+        return CHARGES_LATER;
+    case COUNTING_UNAVAILABLE:
+        return CHARGES_UNAVAILABLE;
+    case COUNTING_DONE:
+        break;
+    }
+    return !counts || x->outcome.allowed ? CHARGES_ALLOWED : CHARGES_REFUSED;
+}
+
+enum charges_verdict charges_take(struct exchange *x) {
+    enum charges_verdict verdict = ask(x, true);
+    if (verdict == CHARGES_ALLOWED || verdict == CHARGES_REFUSED)
+        count(x);
+    return verdict;
 }
 
 enum problem charges_problem(const struct exchange *x) {
@@ -129,10 +145,7 @@ enum problem charges_problem(const struct exchange *x) {
                                                                       : PROBLEM_RATE_LIMITED;
 }
 
-void charges_look(struct exchange *x) {
-    if (x->n_charges > 0)
-        x->outcome = limiter_look(x->parts->limits, x->charges, x->n_charges, exchange_now(x));
-}
+enum charges_verdict charges_look(struct exchange *x) { return ask(x, false); }
 
 /* One field with a whole number, or nothing that could be charged. */
 static bool find_cost(struct fields fields, struct str name, int64_t *cost) {
@@ -158,12 +171,7 @@ void charges_settle(struct exchange *x, struct fields answer) {
                      F_STR("route", x->route->label), F_STR("header", x->route->settle_header));
         return;
     }
-    limiter_settle(parts->limits, x->charges, &x->outcome, cost - x->route->cost, exchange_now(x));
-    struct limit_outcome stands =
-        limiter_look(parts->limits, x->charges, x->n_charges, exchange_now(x));
-    for (size_t i = 0; i < x->n_charges; i++)
-        if (x->outcome.states[i].allowed)
-            x->outcome.states[i] = stands.states[i];
+    counting_settle(x, cost - x->route->cost);
 }
 
 bool charges_is_refresh(const struct exchange *x) {

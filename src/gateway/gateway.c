@@ -8,6 +8,7 @@
 #include "gateway/answer.h"
 #include "gateway/api_keys.h"
 #include "gateway/checks.h"
+#include "gateway/counting.h"
 #include "gateway/denials.h"
 #include "gateway/lifetime.h"
 #include "gateway/pipeline.h"
@@ -118,6 +119,24 @@ static const struct upstream_events upstream_events = {
     .on_failed = on_upstream_failed,
 };
 
+static void copy_redis_gauges(struct gateway *gateway) {
+    struct metrics *metrics = gateway->parts.metrics;
+    size_t worker = gateway->parts.worker;
+    if (!gateway->redis)
+        return;
+    struct redis_stats redis = redis_stats(gateway->redis);
+    metrics_set(metrics, worker, GAUGE_REDIS_UP, (int64_t)redis.n_up);
+    metrics_set(metrics, worker, GAUGE_REDIS_AWAY, (int64_t)(redis.n_servers - redis.n_up));
+    if (worker == 0) /* of the process, not of each of its workers */
+        metrics_set(metrics, worker, GAUGE_REDIS_MACHINES,
+                    (int64_t)counting_machines(gateway->parts.counting));
+    metrics_set(metrics, worker, GAUGE_REDIS_OPENINGS, (int64_t)redis.openings);
+    metrics_set(metrics, worker, GAUGE_REDIS_CONNECTS, (int64_t)redis.connects);
+    metrics_set(metrics, worker, GAUGE_REDIS_MICROSECONDS, (int64_t)(redis.latency_sum_ns / 1000));
+    for (size_t i = 0; i < REDIS_VERDICTS; i++)
+        metrics_set(metrics, worker, GAUGE_REDIS_CALLS + i, (int64_t)redis.ended[i]);
+}
+
 /* Gauges are other rooms' state: copied out once a second, so that a scrape never touches a worker's memory. */
 static void copy_gauges(struct timer *timer) {
     struct gateway *gateway = CONTAINER_OF(timer, struct gateway, gauge_timer);
@@ -150,6 +169,7 @@ static void copy_gauges(struct timer *timer) {
     metrics_set(metrics, worker, GAUGE_WEBSOCKETS_OVER_SUBJECT, (int64_t)gateway->n_over_subject);
     for (size_t i = 0; i < HANDSHAKE_COUNT; i++)
         metrics_set(metrics, worker, GAUGE_TLS_HANDSHAKES + i, (int64_t)front.n_handshakes[i]);
+    copy_redis_gauges(gateway);
     const struct checks *checks = &gateway->checks;
     metrics_set(metrics, worker, GAUGE_CHECKS, (int64_t)checks->n_checked);
     metrics_set(metrics, worker, GAUGE_CHECK_MICROSECONDS, checks->total_ns / 1000);
@@ -218,6 +238,16 @@ static void check_waiting(struct deferred *turn) {
         pipeline_advance(x);
 }
 
+static int start_counting(struct gateway *gateway) {
+    gateway->parts.counting =
+        counting_new(&(struct counting_parts){.loop = gateway->parts.loop,
+                                              .redis = gateway->redis,
+                                              .settings = &gateway->first->redis,
+                                              .machine = gateway->parts.via_id,
+                                              .on_counted = pipeline_advance});
+    return gateway->parts.counting ? 0 : -ENOMEM;
+}
+
 static int start_redis(struct gateway *gateway) {
     const struct redis_settings *settings = &gateway->first->redis;
     char why[160];
@@ -226,7 +256,7 @@ static int start_redis(struct gateway *gateway) {
     gateway->redis = redis_new(gateway->parts.loop, gateway->parts.resolver, &settings->target,
                                settings->timeout_ns, why);
     if (gateway->redis)
-        return 0;
+        return start_counting(gateway);
     log_error("redis", F_TEXT("error", why));
     return -EINVAL;
 }
@@ -308,6 +338,7 @@ void gateway_free(struct gateway *gateway) {
     records_free(gateway->records);
     api_keys_free(gateway->api_keys);
     redis_free(gateway->redis);
+    counting_free(gateway->parts.counting);
     token_cache_free(gateway->cache);
     keyring_unref(gateway->keyring);
     news_unref(gateway->news);

@@ -7,6 +7,7 @@
 #include "gateway/api_keys.h"
 #include "gateway/checks.h"
 #include "gateway/client_address.h"
+#include "gateway/counting.h"
 #include "gateway/records.h"
 #include "gateway/sockets.h"
 #include "gateway_internal.h"
@@ -150,6 +151,7 @@ void exchange_finish(struct exchange *x) {
     x->gateway->n_tunnels -= x->tunnel != NULL;
     free(x->tunnel);
     checks_leave(x);
+    counting_cancel(x);
     claims_unref(x->caller.claims);
     client_set_owner(x->client, NULL);
     x->next->previous = x->previous;

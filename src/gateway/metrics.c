@@ -25,7 +25,8 @@ enum sum {
     SUM_BYTES_OUT,
     SUM_CACHE_HITS,
     SUM_CACHE_MISSES,
-    SUM_ODDITIES,
+    SUM_DEGRADED,
+    SUM_ODDITIES = SUM_DEGRADED + DEGRADED_COUNT,
     SUM_COUNT = SUM_ODDITIES + ODDITY_COUNT
 };
 
@@ -194,6 +195,10 @@ void metrics_count_limit(struct metrics *m, size_t worker, const struct limit_po
     add_to_row(m, LEDGER_POLICIES, policy->index, worker, refused);
 }
 
+void metrics_count_degraded(struct metrics *m, size_t worker, enum degraded how) {
+    add(m, worker, SUMS + SUM_DEGRADED + how, 1);
+}
+
 void metrics_set(struct metrics *m, size_t worker, enum metrics_gauge gauge, int64_t value) {
     int64_t *last = &m->ledger->gauges[worker * GAUGE_COUNT + gauge];
     add(m, worker, GAUGES + gauge, value - *last);
@@ -286,6 +291,21 @@ static int put_histogram(const struct metrics *m, struct buffer *out, size_t fir
         name, (double)sum(m, first + N_BOUNDS + 1) / (double)NS_PER_S, name, (long long)below);
 }
 
+const char *degraded_name(enum degraded degraded) {
+    static const char *const names[DEGRADED_COUNT] = {"", "share", "open", "closed"};
+    return names[degraded];
+}
+
+static int put_degraded(const struct metrics *m, struct buffer *out) {
+    TRY(put_head(out, "jotgate_limits_degraded_total", "counter",
+                 "Requests whose limits were decided without Redis, by how."));
+    for (size_t how = DEGRADED_NOT + 1; how < DEGRADED_COUNT; how++)
+        TRY(buffer_printf(out, "jotgate_limits_degraded_total{how=\"%s\"} %lld\n",
+                          degraded_name((enum degraded)how),
+                          (long long)sum(m, SUMS + SUM_DEGRADED + how)));
+    return 0;
+}
+
 /* No labels, so the names say it. */
 static int put_oddities(const struct metrics *m, struct buffer *out) {
     static const struct {
@@ -335,6 +355,20 @@ static int put_gauges(const struct metrics *m, struct buffer *out) {
         [GAUGE_WEBSOCKET_BYTES_OUT] = {"jotgate_websocket_sent_bytes_total", "counter", "Bytes to clients over WebSockets."},
         [GAUGE_WEBSOCKETS_OVER_IP]  = {"jotgate_websockets_over_ip_limit_total", "counter", "WebSockets above max_per_ip, refused unless limits are in shadow."},
         [GAUGE_WEBSOCKETS_OVER_SUBJECT] = {"jotgate_websockets_over_subject_limit_total", "counter", "WebSockets above max_per_subject, refused unless limits are in shadow."},
+        [GAUGE_REDIS_UP]           = {"jotgate_redis_up", "gauge", "Redis servers that are needed and answer, summed over the workers."},
+        [GAUGE_REDIS_AWAY]         = {"jotgate_redis_breakers_open", "gauge", "Redis servers that are needed and do not answer, summed over the workers."},
+        [GAUGE_REDIS_MACHINES]     = {"jotgate_redis_machines", "gauge", "Processes that share the limits, as last seen."},
+        [GAUGE_REDIS_OPENINGS]     = {"jotgate_redis_breaker_openings_total", "counter", "Times that a Redis server stopped answering."},
+        [GAUGE_REDIS_CONNECTS]     = {"jotgate_redis_connects_total", "counter", "Connections to Redis made."},
+        [GAUGE_REDIS_MICROSECONDS] = {"jotgate_redis_call_microseconds_total", "counter", "Waiting for Redis' answers, summed over the calls."},
+        [GAUGE_REDIS_CALLS + REDIS_ANSWERED]   = {"jotgate_redis_calls_total", "counter", "Calls to Redis, by how they ended.", "{verdict=\"answered\"}"},
+        [GAUGE_REDIS_CALLS + REDIS_ERROR]      = {"jotgate_redis_calls_total", NULL, NULL, "{verdict=\"error\"}"},
+        [GAUGE_REDIS_CALLS + REDIS_AWAY]       = {"jotgate_redis_calls_total", NULL, NULL, "{verdict=\"away\"}"},
+        [GAUGE_REDIS_CALLS + REDIS_OVERLOADED] = {"jotgate_redis_calls_total", NULL, NULL, "{verdict=\"overloaded\"}"},
+        [GAUGE_REDIS_CALLS + REDIS_REFUSED]    = {"jotgate_redis_calls_total", NULL, NULL, "{verdict=\"refused\"}"},
+        [GAUGE_REDIS_CALLS + REDIS_LATE]       = {"jotgate_redis_calls_total", NULL, NULL, "{verdict=\"late\"}"},
+        [GAUGE_REDIS_CALLS + REDIS_LOST]       = {"jotgate_redis_calls_total", NULL, NULL, "{verdict=\"lost\"}"},
+        [GAUGE_REDIS_CALLS + REDIS_NONSENSE]   = {"jotgate_redis_calls_total", NULL, NULL, "{verdict=\"nonsense\"}"},
         [GAUGE_TLS_HANDSHAKES + HANDSHAKE_FULL] = {"jotgate_tls_handshakes_total", "counter", "TLS handshakes of clients, by how they went.", "{result=\"full\"}"},
         [GAUGE_TLS_HANDSHAKES + HANDSHAKE_RESUMED] = {"jotgate_tls_handshakes_total", NULL, NULL, "{result=\"resumed\"}"},
         [GAUGE_TLS_HANDSHAKES + HANDSHAKE_FAILED] = {"jotgate_tls_handshakes_total", NULL, NULL, "{result=\"failed\"}"},
@@ -367,6 +401,7 @@ int metrics_render(const struct metrics *m, struct buffer *out) {
                       "%lld\njotgate_body_bytes_total{direction=\"out\"} %lld\n",
                       (long long)sum(m, SUMS + SUM_BYTES_IN),
                       (long long)sum(m, SUMS + SUM_BYTES_OUT)));
+    TRY(put_degraded(m, out));
     TRY(put_oddities(m, out));
     return put_gauges(m, out);
 }

@@ -78,30 +78,44 @@ static int put_usage(struct buffer *out, const struct exchange *x) {
 static void answer_usage(struct exchange *x) {
     struct buffer *body = &x->gateway->scratch_body;
     buffer_clear(body);
-    charges_look(x);
     if (put_usage(body, x) < 0)
         exchange_cut(x, "out of memory");
     else
         answer_json(x, 200, buffer_bytes(body));
 }
 
-void own_paths_answer(struct exchange *x) {
+static bool look_and_answer(struct exchange *x) {
+    switch (charges_look(x)) {
+    case CHARGES_LATER:
+        return false;
+    case CHARGES_UNAVAILABLE:
+        refuse(x, PROBLEM_LIMITS_UNAVAILABLE, "the limits cannot be counted");
+        break;
+    case CHARGES_ALLOWED:
+    case CHARGES_REFUSED:
+        answer_usage(x);
+        break;
+    }
+    return true;
+}
+
+bool own_paths_answer(struct exchange *x) {
     if (admin_api_matches(x)) {
         admin_api_answer(x);
-        return;
+        return true;
     }
     bool is_health = str_eq(x->target.path, STR("/_jotgate/health"));
     if (!is_health && !str_eq(x->target.path, STR("/_jotgate/usage"))) {
         refuse(x, PROBLEM_NO_ROUTE, "no such path below /_jotgate/");
-        return;
+        return true;
     }
     if (!(x->method & (METHOD_GET | METHOD_HEAD))) {
         x->allowed_methods = METHOD_GET | METHOD_HEAD;
         refuse(x, PROBLEM_METHOD_NOT_ALLOWED, "this path takes GET and HEAD");
-        return;
+        return true;
     }
-    if (is_health)
-        answer_health(x);
-    else
-        answer_usage(x);
+    if (!is_health)
+        return look_and_answer(x);
+    answer_health(x);
+    return true;
 }

@@ -50,7 +50,7 @@ static const struct {
     {authenticate}, /* who is calling?                   401 (503 when our own keys are missing) */
     {recall},       /* what is kept of them? */
     {authorize},    /* may they call this?               403 402 401 (revoked) */
-    {limit},        /* have they called too often?       429 */
+    {limit},        /* have they called too often?       429 (503 when Redis is away and must not be) */
     {forward},      /* hand over and relay               502 503 504 */
 };                  /* then, always: the access log and the counters (exchange_finish) */
 /* clang-format on */
@@ -214,12 +214,18 @@ static enum outcome authorize(struct exchange *x) {
 
 static enum outcome limit(struct exchange *x) {
     charges_find(x);
-    if (!x->route) { /* our own paths report the limits and count nothing */
-        own_paths_answer(x);
-        return ANSWER;
-    }
-    if (!charges_take(x))
+    if (!x->route) /* our own paths report the limits and count nothing */
+        return own_paths_answer(x) ? ANSWER : WAIT;
+    switch (charges_take(x)) {
+    case CHARGES_ALLOWED:
+        break;
+    case CHARGES_REFUSED:
         return refuse(x, charges_problem(x), "a limit is used up");
+    case CHARGES_LATER:
+        return WAIT;
+    case CHARGES_UNAVAILABLE:
+        return refuse(x, PROBLEM_LIMITS_UNAVAILABLE, "the limits cannot be counted");
+    }
     if (x->asks_for_websocket && !sockets_take(x))
         return refuse(x, PROBLEM_TOO_MANY_STREAMS, "too many WebSockets are open");
     return NEXT;

@@ -382,6 +382,18 @@ int redis_limits_take(struct redis_limits *limits, struct redis_taking *taking,
     return ask_next(taking);
 }
 
+union limit_counter redis_taking_found(const struct redis_taking *taking, size_t i,
+                                       int64_t mono_ns) {
+    const struct limit_charge *charge = &taking->charges[i];
+    struct now now = {.wall_ns = taking->now_us[i] * 1000};
+    union limit_counter found = taking->before[i];
+    if (taking->counts && !taking->is_refused && taking->outcome.states[i].allowed)
+        (void)limit_counter_take(&found, charge, &now);
+    if (charge->policy->kind == LIMIT_RATE)
+        found.bucket.tat_ns += mono_ns;
+    return found;
+}
+
 void redis_limits_cancel(struct redis_taking *taking) { redis_cancel(&taking->call); }
 
 void redis_limits_settle(struct redis_limits *limits, const struct limit_charge *charges,

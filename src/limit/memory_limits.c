@@ -334,6 +334,17 @@ void memory_limits_settle(struct memory_limits *limits, const struct limit_charg
     shard_unlock(place.shard);
 }
 
+void memory_limits_put(struct memory_limits *limits, const struct limit_charge *charge,
+                       const union limit_counter *seen, const struct now *now) {
+    struct place place = place_of(limits, charge);
+    shard_lock(place.shard);
+    bool is_new = limit_counter_is_new(seen, place.shard->kind, now);
+    if (shard_holds(place.shard, place.hash) ||
+        (!is_new && shard_makes_room(place.shard, limits, 1, now)))
+        shard_put(place.shard, place.hash, *seen);
+    shard_unlock(place.shard);
+}
+
 struct memory_limits_stats memory_limits_stats(struct memory_limits *limits) {
     struct memory_limits_stats stats = {.total_bytes = limits->n_bytes};
     for (size_t i = 0; i < count_shards(limits); i++) {

@@ -16,12 +16,9 @@ static bool read_redis_url(struct reader *r, const struct branch *b, void *targe
         return false;
     if (redis->url.n == 0)
         return true;
-    if (!redis_url_parse(redis->url, &redis->target, r->arena, &why)) {
-        reader_error(r, b, "%s", why);
-        return false;
-    }
-    reader_error(r, b,
-                 "limits in Redis are not built yet; unset it and the limits are kept in memory");
+    if (redis_url_parse(redis->url, &redis->target, r->arena, &why))
+        return true;
+    reader_error(r, b, "%s", why);
     return false;
 }
 

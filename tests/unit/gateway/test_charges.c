@@ -89,12 +89,12 @@ static const char *met(void) {
 
 static bool take(void) {
     charges_find(&x);
-    return charges_take(&x);
+    return charges_take(&x) == CHARGES_ALLOWED;
 }
 
 static int64_t remaining(size_t i) {
     charges_find(&x);
-    charges_look(&x);
+    ck_assert_int_eq(charges_look(&x), CHARGES_ALLOWED);
     return x.outcome.states[i].remaining;
 }
 

@@ -439,6 +439,21 @@ static size_t run_crowds(struct crowd crowds[N_THREADS], const struct crowd *mod
     return n_allowed;
 }
 
+START_TEST(what_was_seen_elsewhere_stands_here_from_then_on) {
+    struct memory_limits *limits = limits_of(16);
+    struct limit_policy policy = policy_of("p", LIMIT_KEY_SUBJECT, 10);
+    const struct limit_charge charge = {&policy, STR("u"), 7, 0};
+    union limit_counter seen = {0};
+    ck_assert(take(limits, &policy, STR("u"), START_NS));
+    ck_assert(limit_counter_take(&seen, &charge, AT(START_NS)).allowed);
+    memory_limits_put(limits, &charge, &seen, AT(START_NS));
+    ck_assert_int_eq(remaining(limits, &policy, STR("u"), START_NS), 3);
+    memory_limits_put(limits, &charge, &(union limit_counter){0}, AT(START_NS));
+    ck_assert_int_eq(remaining(limits, &policy, STR("u"), START_NS), 10);
+    memory_limits_free(limits);
+}
+END_TEST
+
 START_TEST(threads_at_one_bucket_get_exactly_the_burst) {
     struct memory_limits *limits = limits_of(100000);
     struct limit_policy subject = policy_of("s", LIMIT_KEY_SUBJECT, 1000),
@@ -469,6 +484,7 @@ int main(void) {
     Suite *suite = suite_create("limit/memory_limits");
     TCase *count = tcase_create("count");
     tcase_add_test(count, keys_policies_and_kinds_are_counted_apart);
+    tcase_add_test(count, what_was_seen_elsewhere_stands_here_from_then_on);
     tcase_add_test(count, no_spelling_of_a_key_reaches_another_policys_bucket);
     tcase_add_test(count, a_policy_whose_rate_changed_starts_anew);
     tcase_add_test(count, a_global_policy_is_one_bucket);

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+#include "gateway/exchange.h"
+
+/* Where a request's charges are counted: in this process' memory, or, where `redis` is configured, in Redis for all machines. The answer is
+ * there now, or comes later. With Redis away `redis.on_failure` decides: each machine its share of what was left when it was last seen, counted in
+ * memory; no limits; or nobody passes. Whatever was decided so bears the mark x->count.degraded. */
+struct counting;
+struct redis;
+
+struct counting_parts {
+    struct loop *loop;
+    struct redis *redis; /* freed after redis_free: its calls are cancelled there */
+    const struct redis_settings *settings;  /* of the start */
+    struct str machine;                     /* this process' name among all */
+    void (*on_counted)(struct exchange *x); /* advances the pipeline */
+};
+/* Borrows all of it. NULL when memory is out. */
+struct counting *counting_new(const struct counting_parts *parts) MUST_USE;
+void counting_free(struct counting *counting);             /* takes NULL; after redis_free */
+size_t counting_machines(const struct counting *counting); /* last seen, this one included; >= 1 */
+
+enum counting_verdict {
+    COUNTING_DONE,  /* x->outcome says what the charges met (of none: there are no limits now) */
+    COUNTING_LATER, /* on_counted when it is there: then ask again */
+    COUNTING_UNAVAILABLE, /* nobody knows, and the settings say that nobody passes */
+};
+/* Take all of x->charges, or none; without `counts` only look. n_charges >= 1. */
+enum counting_verdict counting_take(struct exchange *x, bool counts);
+/* What a taken charge cost in truth became known: charge `change` more; x->outcome says what stands. */
+void counting_settle(struct exchange *x, int64_t change);
+void counting_cancel(struct exchange *x); /* nobody waits any more; fine when nobody did */
