@@ -2,7 +2,7 @@
 #pragma once
 #include "gateway/exchange.h"
 
-/* Which limits does this request meet, and under which keys? Fills x->charges. A session refresh meets only the refresh limit; service callers
+/* Which limits does this request meet, and under which keys? Fills x->charges and, with those that say `concurrent`, x->holds. A session refresh meets only the refresh limit; service callers
  * only limits for everyone. */
 void charges_find(struct exchange *x);
 enum charges_verdict {

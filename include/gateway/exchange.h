@@ -54,6 +54,15 @@ struct exchange {
     struct record_entry *reads; /* it waits for (records.h), among others */
     struct exchange *next_reader;
 
+    /* hold: gateway/holds.h */
+    struct hold {
+        const struct limit_policy *policy; /* LIMIT_CONCURRENT */
+        struct str key, slot;              /* whom it counts, and that among parts->held */
+        int64_t in_use;                    /* with this one, where it is held */
+        bool is_held, is_refused;          /* shadow: both, perhaps */
+    } holds[LIMITER_CHARGES_MAX];
+    size_t n_holds;
+
     /* limit */
     struct limit_charge charges[LIMITER_CHARGES_MAX];
     size_t n_charges;

@@ -22,7 +22,8 @@ struct gateway_parts {
     struct memory_limits *limits;
     struct counting *counting; /* the gateway's own; NULL: limits are counted in memory */
     struct feed *feed;         /* NULL: nobody is ever denied */
-    struct slots *connections, *requests;             /* open now, by address, over all workers */
+    struct slots *connections, *requests; /* open now, by address, over all workers */
+    struct slots *held;                   /* of limits that say `concurrent`, over all workers */
     struct slots *sockets_by_ip, *sockets_by_subject; /* open WebSockets, over all workers */
     struct metrics *metrics;
     size_t worker; /* the metrics' row */

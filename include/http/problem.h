@@ -33,6 +33,7 @@
     X(TOO_MANY_FAILURES,      "too_many_failures",      "too_many_failures",          429, "http_request_denied",     "Too many bad tokens from this address") \
     X(TOO_MANY_AT_ONCE,       "too_many_at_once",       "too_many_streams",           429, "http_request_denied",     "Too many requests at once from this address") \
     X(QUOTA_EXCEEDED,         "quota_exceeded",         "quota_exceeded",             429, "http_request_denied",     "The quota is used up") \
+    X(TOO_MANY_CONCURRENT,    "too_many_concurrent",    "too_many_streams",           429, "http_request_denied",     "Too many requests and streams at once") \
     X(TOO_MANY_STREAMS,       "too_many_streams",       "too_many_streams",           429, "http_request_denied",     "Too many open WebSockets") \
     X(REFRESH_CEILING,        "refresh_ceiling",        "over_request_rate_limit",    503, "http_request_denied",     "Too many token refreshes from this address") \
     X(KEYS_UNAVAILABLE,       "keys_unavailable",       "keys_unavailable",           503, "proxy_internal_response", "The verification keys cannot be had right now") \

@@ -19,7 +19,8 @@ const char *limit_key_name(enum limit_key key); /* "subject", "ip", "claim", "he
 enum limit_kind {
     LIMIT_RATE,  /* refills steadily: bucket.h */
     LIMIT_QUOTA, /* counts in calendar windows: window.h */
-    LIMIT_KIND_COUNT,
+    LIMIT_COUNTED_KINDS,
+    LIMIT_CONCURRENT = LIMIT_COUNTED_KINDS, /* how many at once: slots.h, no counter */
 };
 
 struct limit_policy {
@@ -35,13 +36,14 @@ struct limit_policy {
     enum limit_kind kind;
     struct bucket_rule rate;  /* LIMIT_RATE */
     struct window_rule quota; /* LIMIT_QUOTA */
+    int64_t concurrent;       /* LIMIT_CONCURRENT: 1 .. 10^9 */
     size_t index;             /* among all policies of the settings; metrics' */
     bool is_shadow;           /* counts and reports, refuses nobody */
 };
-/* The most that may come at once when nothing was used: a rate's burst, a quota's limit. */
+/* The most that may come at once when nothing was used: a rate's burst, a quota's limit, what is concurrent. */
 int64_t limit_capacity(const struct limit_policy *policy);
 
-/* One caller meets one policy. */
+/* One caller meets one policy that counts. */
 struct limit_charge {
     const struct limit_policy *policy;
     struct str key; /* the subject, the address, the claim's value; empty for global */

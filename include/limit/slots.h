@@ -3,7 +3,7 @@
 #include "base/result.h"
 #include "base/str.h"
 
-/* How many of a key are in use at this moment, over all workers: connections and requests of one address. A key costs memory only
+/* How many of a key are in use at this moment, over all workers: connections and requests of one address, what a limit calls concurrent. A key costs memory only
  * while one of its slots is in use, so a table is never larger than what is open. Any thread. */
 struct slots;
 

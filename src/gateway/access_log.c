@@ -3,6 +3,7 @@
 #include "gateway/access_log.h"
 
 #include "base/log.h"
+#include "gateway/holds.h"
 
 /* To the microsecond; more digits would say nothing. */
 static double milliseconds(int64_t ns) {
@@ -19,6 +20,9 @@ static const char *outcome_of(const struct exchange *x) {
 }
 
 static struct str binding_policy(const struct exchange *x) {
+    const struct hold *refused = holds_refused(x);
+    if (refused)
+        return refused->policy->id;
     return x->n_charges && x->outcome.n ? x->charges[x->outcome.binding].policy->id : STR_NONE;
 }
 
@@ -27,6 +31,9 @@ static struct str shadow_policy(const struct exchange *x) {
     for (size_t i = 0; x->outcome.shadow_refused && i < x->outcome.n; i++)
         if (x->charges[i].policy->is_shadow && !x->outcome.states[i].allowed)
             return x->charges[i].policy->id;
+    for (size_t i = 0; i < x->n_holds; i++)
+        if (x->holds[i].policy->is_shadow && x->holds[i].is_refused)
+            return x->holds[i].policy->id;
     return STR_NONE;
 }
 

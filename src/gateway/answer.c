@@ -4,6 +4,7 @@
 #include "gateway/answer.h"
 
 #include "gateway/charges.h"
+#include "gateway/holds.h"
 #include "gateway/lifetime.h"
 #include "gateway_internal.h"
 #include <assert.h>
@@ -99,9 +100,27 @@ static int64_t until_change_ns(const struct exchange *x, size_t i) {
     return state->allowed ? state->reset_ns : limit_retry_after_s(state) * NS_PER_S;
 }
 
+/* What is concurrent has no window; it is free again when others end. */
+static int add_holds(const struct exchange *x, struct buffer *fields, struct str *separator,
+                     bool says_policy) {
+    for (size_t i = 0; i < x->n_holds; i++) {
+        const struct limit_policy *policy = x->holds[i].policy;
+        if (policy->is_shadow)
+            continue;
+        TRY(buffer_append(fields, *separator));
+        TRY(buffer_printf(fields, "\"" STR_FMT "\"", STR_ARG(policy->name)));
+        if (says_policy)
+            TRY(buffer_printf(fields, ";q=%lld;qu=\"concurrent-requests\"",
+                              (long long)policy->concurrent));
+        else
+            TRY(buffer_printf(fields, ";r=%lld", (long long)holds_remaining(&x->holds[i])));
+        *separator = STR(", ");
+    }
+    return 0;
+}
+
 static int add_limits(const struct exchange *x, struct buffer *fields) {
     struct str separator = STR("ratelimit-policy: ");
-    size_t n = 0;
     for (size_t i = 0; i < x->outcome.n; i++) {
         const struct limit_policy *policy = x->charges[i].policy;
         if (!is_reported(x, i))
@@ -109,9 +128,9 @@ static int add_limits(const struct exchange *x, struct buffer *fields) {
         TRY(add_item(fields, separator, policy->name, "qw", limit_capacity(policy),
                      window_s(policy, &x->outcome.states[i])));
         separator = STR(", ");
-        n++;
     }
-    if (n == 0)
+    TRY(add_holds(x, fields, &separator, true));
+    if (!str_eq(separator, STR(", ")))
         return 0;
     separator = STR("\r\nratelimit: ");
     for (size_t i = 0; i < x->outcome.n; i++) {
@@ -122,6 +141,7 @@ static int add_limits(const struct exchange *x, struct buffer *fields) {
         TRY(add_item(fields, separator, x->charges[i].policy->name, "rt", state->remaining, t));
         separator = STR(", ");
     }
+    TRY(add_holds(x, fields, &separator, false));
     return buffer_append(fields, STR("\r\n"));
 }
 
@@ -197,7 +217,7 @@ static bool is_service(const struct exchange *x, struct str service) {
 
 static bool is_limit(enum problem problem) {
     return problem == PROBLEM_RATE_LIMITED || problem == PROBLEM_QUOTA_EXCEEDED ||
-           problem == PROBLEM_REFRESH_CEILING;
+           problem == PROBLEM_REFRESH_CEILING || problem == PROBLEM_TOO_MANY_CONCURRENT;
 }
 
 static struct str code_of(const struct exchange *x) {
@@ -259,6 +279,10 @@ static const char *unit_of(int64_t period_ns) {
 }
 
 static struct str limit_details(struct exchange *x) {
+    const struct hold *refused = holds_refused(x);
+    if (refused)
+        return arena_printf(&x->arena, "policy \"" STR_FMT "\": %lld at once",
+                            STR_ARG(refused->policy->name), (long long)refused->policy->concurrent);
     const struct limit_policy *policy = x->charges[x->outcome.binding].policy;
     if (policy->kind == LIMIT_QUOTA)
         return arena_printf(&x->arena, "policy \"" STR_FMT "\": %lld per %s (" STR_FMT ")",
@@ -268,6 +292,12 @@ static struct str limit_details(struct exchange *x) {
     return arena_printf(&x->arena, "policy \"" STR_FMT "\": %lld requests per %s, %lld at once",
                         STR_ARG(policy->name), (long long)policy->rate.count,
                         unit_of(policy->rate.period_ns), (long long)policy->rate.burst);
+}
+
+/* Of what a limit refused. */
+static int64_t limit_wait_s(const struct exchange *x) {
+    return holds_refused(x) ? HOLDS_RETRY_S
+                            : limit_retry_after_s(&x->outcome.states[x->outcome.binding]);
 }
 
 static struct problem_text text_of(struct exchange *x) {
@@ -280,9 +310,11 @@ static struct problem_text text_of(struct exchange *x) {
         .for_auth = is_service(x, STR("auth")),
     };
     if (is_limit(x->problem)) {
-        int64_t wait_s = limit_retry_after_s(&x->outcome.states[x->outcome.binding]);
+        int64_t wait_s = limit_wait_s(x);
         text.details = limit_details(x);
-        text.hint = arena_printf(&x->arena, "Retry in %lld seconds.", (long long)wait_s);
+        text.hint = holds_refused(x)
+                        ? STR("Wait for an answer that is under way, or end a stream.")
+                        : arena_printf(&x->arena, "Retry in %lld seconds.", (long long)wait_s);
         text.message = str_of(problem_row(x->problem)->title);
     }
     return text;
@@ -290,7 +322,7 @@ static struct problem_text text_of(struct exchange *x) {
 
 static int64_t retry_after_s(const struct exchange *x) {
     if (is_limit(x->problem))
-        return limit_retry_after_s(&x->outcome.states[x->outcome.binding]);
+        return limit_wait_s(x);
     if (x->problem == PROBLEM_KEYS_UNAVAILABLE)
         return KEYS_RETRY_S;
     if (x->problem == PROBLEM_TOO_MANY_STREAMS)

@@ -8,6 +8,7 @@
 #include "gateway/checks.h"
 #include "gateway/client_address.h"
 #include "gateway/counting.h"
+#include "gateway/holds.h"
 #include "gateway/records.h"
 #include "gateway/sockets.h"
 #include "gateway_internal.h"
@@ -143,6 +144,7 @@ void exchange_finish(struct exchange *x) {
         upstream_finish(x->call);
     admission_leave(x);
     sockets_give(x);
+    holds_give(x);
     records_leave(x);
     if (x->on_finish)
         x->on_finish(x);

@@ -5,6 +5,7 @@
 #include "gateway/admin_api.h"
 #include "gateway/answer.h"
 #include "gateway/charges.h"
+#include "gateway/holds.h"
 #include "gateway/lifetime.h"
 #include "gateway_internal.h"
 
@@ -61,6 +62,16 @@ static int put_policy(struct buffer *out, const struct limit_policy *policy,
     return buffer_append_byte(out, '}');
 }
 
+static int put_hold(struct buffer *out, const struct hold *hold) {
+    TRY(buffer_append(out, STR("{\"policy\":")));
+    TRY(put_json_string(out, hold->policy->name));
+    return buffer_printf(out,
+                         ",\"key\":\"%s\",\"limit\":%lld,\"remaining\":%lld,\"reset_seconds\":0,"
+                         "\"unit\":\"concurrent-requests\"}",
+                         limit_key_name(hold->policy->key), (long long)hold->policy->concurrent,
+                         (long long)holds_remaining(hold));
+}
+
 static int put_usage(struct buffer *out, const struct exchange *x) {
     TRY(buffer_printf(out, "{\"caller\":\"%s\",\"subject\":", caller_kind_name(x->caller.kind)));
     if (x->caller.subject.n)
@@ -72,12 +83,17 @@ static int put_usage(struct buffer *out, const struct exchange *x) {
         TRY(buffer_append(out, i ? STR(",") : STR("")));
         TRY(put_policy(out, x->charges[i].policy, &x->outcome.states[i]));
     }
+    for (size_t i = 0; i < x->n_holds; i++) {
+        TRY(buffer_append(out, i || x->outcome.n ? STR(",") : STR("")));
+        TRY(put_hold(out, &x->holds[i]));
+    }
     return buffer_append(out, STR("]}\n"));
 }
 
 static void answer_usage(struct exchange *x) {
     struct buffer *body = &x->gateway->scratch_body;
     buffer_clear(body);
+    holds_look(x);
     if (put_usage(body, x) < 0)
         exchange_cut(x, "out of memory");
     else

@@ -16,6 +16,7 @@
 #include "gateway/charges.h"
 #include "gateway/checks.h"
 #include "gateway/denials.h"
+#include "gateway/holds.h"
 #include "gateway/identify.h"
 #include "gateway/own_paths.h"
 #include "gateway/records.h"
@@ -38,6 +39,7 @@ static enum outcome admit(struct exchange *x);
 static enum outcome authenticate(struct exchange *x);
 static enum outcome recall(struct exchange *x);
 static enum outcome authorize(struct exchange *x);
+static enum outcome hold(struct exchange *x);
 static enum outcome limit(struct exchange *x);
 static enum outcome forward(struct exchange *x);
 
@@ -50,6 +52,7 @@ static const struct {
     {authenticate}, /* who is calling?                   401 (503 when our own keys are missing) */
     {recall},       /* what is kept of them? */
     {authorize},    /* may they call this?               403 402 401 (revoked) */
+    {hold},         /* have they too much under way?     429 */
     {limit},        /* have they called too often?       429 (503 when Redis is away and must not be) */
     {forward},      /* hand over and relay               502 503 504 */
 };                  /* then, always: the access log and the counters (exchange_finish) */
@@ -212,22 +215,35 @@ static enum outcome authorize(struct exchange *x) {
     return NEXT;
 }
 
-static enum outcome limit(struct exchange *x) {
+static enum outcome hold(struct exchange *x) {
     charges_find(x);
+    if (!x->route || holds_take(x))
+        return NEXT;
+    return refuse(x, charges_is_refresh(x) ? PROBLEM_OVERLOADED : PROBLEM_TOO_MANY_CONCURRENT,
+                  "as many as a limit allows are under way");
+}
+
+/* What is refused here holds nothing any more, however slowly its answer is read. */
+static enum outcome refuse_over(struct exchange *x, enum problem problem, const char *reason) {
+    holds_give(x);
+    return refuse(x, problem, reason);
+}
+
+static enum outcome limit(struct exchange *x) {
     if (!x->route) /* our own paths report the limits and count nothing */
         return own_paths_answer(x) ? ANSWER : WAIT;
     switch (charges_take(x)) {
     case CHARGES_ALLOWED:
         break;
     case CHARGES_REFUSED:
-        return refuse(x, charges_problem(x), "a limit is used up");
+        return refuse_over(x, charges_problem(x), "a limit is used up");
     case CHARGES_LATER:
         return WAIT;
     case CHARGES_UNAVAILABLE:
-        return refuse(x, PROBLEM_LIMITS_UNAVAILABLE, "the limits cannot be counted");
+        return refuse_over(x, PROBLEM_LIMITS_UNAVAILABLE, "the limits cannot be counted");
     }
     if (x->asks_for_websocket && !sockets_take(x))
-        return refuse(x, PROBLEM_TOO_MANY_STREAMS, "too many WebSockets are open");
+        return refuse_over(x, PROBLEM_TOO_MANY_STREAMS, "too many WebSockets are open");
     return NEXT;
 }
 

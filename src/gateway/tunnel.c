@@ -9,6 +9,7 @@
 #include "gateway/tunnel.h"
 
 #include "gateway/admission.h"
+#include "gateway/holds.h"
 #include "gateway/lifetime.h"
 #include "gateway/streams.h"
 #include "gateway_internal.h"
@@ -23,14 +24,14 @@
 struct tunnel {
     struct websocket_frames up, down;
     bool client_ended, upstream_ended;
-    char kept[]; /* path, subject */
+    char kept[]; /* path, subject, what holds are called */
 };
 
 /* Everything that points into the head or the arena is copied, or forgotten. */
 static bool keep_little(struct exchange *x) {
     struct str path = str_first(x->target.path, KEPT_PATH_BYTES);
     struct str subject = x->caller.subject;
-    struct tunnel *tunnel = calloc(1, sizeof(*tunnel) + path.n + subject.n);
+    struct tunnel *tunnel = calloc(1, sizeof(*tunnel) + path.n + subject.n + holds_bytes(x));
     if (!tunnel)
         return false;
     memcpy(tunnel->kept, path.at, path.n);
@@ -43,6 +44,7 @@ static bool keep_little(struct exchange *x) {
     x->host = STR_NONE;
     for (size_t i = 0; i < x->n_charges; i++)
         x->charges[i].key = STR_NONE;
+    holds_move(x, tunnel->kept + path.n + subject.n);
     x->has_head = false;
     x->gateway->n_tunnels++;
     arena_fini(&x->arena);

@@ -33,7 +33,7 @@
  * walk over it. */
 #define SWEEP_PAUSE_NS (100 * NS_PER_MS)
 #define CACHE_LINE     64
-#define TABLES         (LIMIT_KEY_COUNT * LIMIT_KIND_COUNT)
+#define TABLES         (LIMIT_KEY_COUNT * LIMIT_COUNTED_KINDS)
 
 struct slot {
     struct hash128 hash; /* all zero: free (a hash is so once in 2^128) */
@@ -86,7 +86,7 @@ struct memory_limits *memory_limits_new(const struct memory_limits_options *opti
     for (size_t i = 0; i < count_shards(limits); i++) {
         struct shard *shard = &limits->shards[i];
         pthread_mutex_init(&shard->lock, NULL); /* never fails without attributes */
-        shard->kind = (enum limit_kind)(i / n_shards % LIMIT_KIND_COUNT);
+        shard->kind = (enum limit_kind)(i / n_shards % LIMIT_COUNTED_KINDS);
         shard->capacity = CAPACITY_MIN;
         shard->slots = calloc(CAPACITY_MIN, sizeof(struct slot));
         is_complete = is_complete && shard->slots;
@@ -211,7 +211,7 @@ static bool shard_makes_room(struct shard *shard, const struct memory_limits *li
  * policy's counters. */
 static struct place place_of(struct memory_limits *limits, const struct limit_charge *charge) {
     const struct limit_policy *policy = charge->policy;
-    assert((unsigned)policy->key < LIMIT_KEY_COUNT && (unsigned)policy->kind < LIMIT_KIND_COUNT);
+    assert((unsigned)policy->key < LIMIT_KEY_COUNT && (unsigned)policy->kind < LIMIT_COUNTED_KINDS);
     struct {
         struct hash128 counter;
         int64_t period, count, burst;
@@ -227,7 +227,7 @@ static struct place place_of(struct memory_limits *limits, const struct limit_ch
     place.policy = hash128(&limits->key, (struct str){(const char *)&named, sizeof(named)});
     struct hash_key policy_key = {place.policy.lo, place.policy.hi};
     place.hash = hash128(&policy_key, charge->key);
-    size_t table = policy->key * LIMIT_KIND_COUNT + policy->kind;
+    size_t table = policy->key * LIMIT_COUNTED_KINDS + policy->kind;
     place.shard =
         &limits->shards[table * limits->n_shards + scale(place.hash.hi, limits->n_shards)];
     return place;
@@ -350,7 +350,7 @@ struct memory_limits_stats memory_limits_stats(struct memory_limits *limits) {
     for (size_t i = 0; i < count_shards(limits); i++) {
         struct shard *shard = &limits->shards[i];
         shard_lock(shard);
-        stats.n_counters[i / limits->n_shards / LIMIT_KIND_COUNT] += shard->used;
+        stats.n_counters[i / limits->n_shards / LIMIT_COUNTED_KINDS] += shard->used;
         stats.total_bytes += shard->capacity * sizeof(struct slot);
         stats.n_shared += shard->n_shared;
         shard_unlock(shard);

@@ -14,7 +14,9 @@ const char *limit_key_name(enum limit_key key) {
 }
 
 int64_t limit_capacity(const struct limit_policy *policy) {
-    return policy->kind == LIMIT_QUOTA ? policy->quota.limit : policy->rate.burst;
+    return policy->kind == LIMIT_CONCURRENT ? policy->concurrent
+           : policy->kind == LIMIT_QUOTA    ? policy->quota.limit
+                                            : policy->rate.burst;
 }
 
 /* The policy's windows, as this subscriber has them. */

@@ -189,6 +189,7 @@ static int start_workers(struct server *server, char why[256]) {
         .connections = server->connections,
         .requests = server->requests,
         .sockets_by_ip = server->sockets_by_ip,
+        .held = server->held,
         .sockets_by_subject = server->sockets_by_subject,
         .metrics = server->metrics,
         .n_workers = server->n_wanted,
@@ -251,8 +252,10 @@ static int start_all(struct server *server, char why[256]) {
     server->requests = slots_new();
     server->sockets_by_ip = slots_new();
     server->sockets_by_subject = slots_new();
+    server->held = slots_new();
     if (!server->resolver || !server->limits || !server->metrics || !server->connections ||
-        !server->requests || !server->sockets_by_ip || !server->sockets_by_subject || !server->file)
+        !server->requests || !server->sockets_by_ip || !server->sockets_by_subject ||
+        !server->held || !server->file)
         return -ENOMEM;
     admin_note_settings(&server->admin, server->metrics);
     TRY(fixed_note(&server->fixed, server->settings));
@@ -410,6 +413,7 @@ void server_free(struct server *server) {
     memory_limits_free(server->limits);
     slots_free(server->sockets_by_ip);
     slots_free(server->sockets_by_subject);
+    slots_free(server->held);
     resolver_free(server->resolver);
     tls_server_unref(server->tls);
     settings_unref(server->settings);

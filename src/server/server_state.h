@@ -34,7 +34,7 @@ struct server {
     struct memory_limits *limits;
     struct feed *feed;
     struct settings *first; /* of the start: what the feed borrows of `redis` */
-    struct slots *connections, *requests, *sockets_by_ip, *sockets_by_subject;
+    struct slots *connections, *requests, *held, *sockets_by_ip, *sockets_by_subject;
     struct metrics *metrics;
     struct admin admin;
     struct service *service;

@@ -57,24 +57,55 @@ static bool read_quota(struct reader *r, const struct amount *amount, struct set
            (!amount->anchor_day || read_anchor_day(r, amount->anchor_day, rule));
 }
 
+static bool read_concurrent(struct reader *r, const struct branch *b, int64_t *concurrent) {
+    size_t n;
+    if (!read_count(r, b, &n))
+        return false;
+    *concurrent = (int64_t)n;
+    return true;
+}
+
+/* Exactly one of the three; NULL, and said, when it is none or several. */
+static const struct branch *find_kind(struct reader *r, const struct branch *at,
+                                      const struct amount *amount, enum limit_kind *kind) {
+    const struct branch *by_kind[] = {[LIMIT_RATE] = amount->rate,
+                                      [LIMIT_QUOTA] = amount->quota,
+                                      [LIMIT_CONCURRENT] = amount->concurrent};
+    const struct branch *found = NULL;
+    for (size_t i = 0; i < sizeof(by_kind) / sizeof(by_kind[0]); i++) {
+        if (!by_kind[i])
+            continue;
+        if (found) {
+            reader_error(r, by_kind[i], "this limit has a " STR_FMT " already; write two limits",
+                         STR_ARG(found->key));
+            return NULL;
+        }
+        found = by_kind[i];
+        *kind = (enum limit_kind)i;
+    }
+    if (!found)
+        reader_error(r, at,
+                     "expected a rate (600/minute), a quota (5000/day) or how many at once "
+                     "(concurrent: 5)");
+    return found;
+}
+
 bool read_amount(struct reader *r, const struct branch *at, const struct amount *amount,
                  struct settings *s, struct limit_policy *policy) {
-    if (!amount->rate == !amount->quota) {
-        reader_error(r, amount->quota ? amount->quota : at,
-                     amount->quota ? "this limit has a rate already; write two limits"
-                                   : "expected a rate (600/minute) or a quota (5000/day)");
+    const struct branch *calendar = amount->timezone ? amount->timezone : amount->anchor_day;
+    const struct branch *found = find_kind(r, at, amount, &policy->kind);
+    if (!found)
         return false;
-    }
-    if (amount->quota && amount->burst) {
+    if (policy->kind != LIMIT_RATE && amount->burst) {
         reader_error(r, amount->burst, "only a rate has a burst");
         return false;
     }
-    const struct branch *calendar = amount->timezone ? amount->timezone : amount->anchor_day;
-    if (amount->rate && calendar) {
+    if (policy->kind != LIMIT_QUOTA && calendar) {
         reader_error(r, calendar, "only a quota has a calendar; a rate refills steadily");
         return false;
     }
-    policy->kind = amount->quota ? LIMIT_QUOTA : LIMIT_RATE;
-    return amount->quota ? read_quota(r, amount, s, &policy->quota)
-                         : read_rate(r, amount->rate, amount->burst, &policy->rate);
+    if (policy->kind == LIMIT_CONCURRENT)
+        return read_concurrent(r, found, &policy->concurrent);
+    return policy->kind == LIMIT_QUOTA ? read_quota(r, amount, s, &policy->quota)
+                                       : read_rate(r, amount->rate, amount->burst, &policy->rate);
 }

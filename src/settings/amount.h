@@ -2,10 +2,10 @@
 #pragma once
 #include "read.h"
 
-/* How much a limit allows, as plans and limits both write it: `rate: 600/minute, burst: 200`, or
- * `quota: 5000/month, timezone: Europe/Berlin, anchor_day: 15`. */
+/* How much a limit allows, as plans and limits both write it: `rate: 600/minute, burst: 200`,
+ * `quota: 5000/month, timezone: Europe/Berlin, anchor_day: 15`, or `concurrent: 5`. */
 struct amount {
-    const struct branch *rate, *burst, *quota, *timezone, *anchor_day;
+    const struct branch *rate, *burst, *quota, *timezone, *anchor_day, *concurrent;
 };
 /* clang-format off */
 #define AMOUNT_ENTRIES(at) /* the amount's offset within its section */ \
@@ -13,10 +13,11 @@ struct amount {
     {"burst",      keep_branch, (at) + offsetof(struct amount, burst),      NULL}, \
     {"quota",      keep_branch, (at) + offsetof(struct amount, quota),      NULL}, \
     {"timezone",   keep_branch, (at) + offsetof(struct amount, timezone),   NULL}, \
-    {"anchor_day", keep_branch, (at) + offsetof(struct amount, anchor_day), NULL}
+    {"anchor_day", keep_branch, (at) + offsetof(struct amount, anchor_day), NULL}, \
+    {"concurrent", keep_branch, (at) + offsetof(struct amount, concurrent), NULL}
 /* clang-format on */
 
-/* Into the policy's kind and its rate or quota. `at` is the limit. */
+/* Into the policy's kind and its rate, quota or number. `at` is the limit. */
 bool read_amount(struct reader *r, const struct branch *at, const struct amount *amount,
                  struct settings *s, struct limit_policy *policy);
 bool read_rate(struct reader *r, const struct branch *rate, const struct branch *burst,

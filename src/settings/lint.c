@@ -283,7 +283,7 @@ static void check_unlimited(struct lint *lint) {
 
 static void check_cost(struct lint *lint, const struct route *route,
                        const struct limit_policy *policy) {
-    if (route->cost > limit_capacity(policy))
+    if (policy->kind != LIMIT_CONCURRENT && route->cost > limit_capacity(policy))
         find(lint,
              "route " STR_FMT ": costs %lld calls, but the limit " STR_FMT
              " never lets more than %lld (its %s) through at once",

@@ -105,6 +105,8 @@ static int put_quota(struct buffer *out, const struct window_rule *rule) {
 }
 
 int put_amount(struct buffer *out, const struct limit_policy *policy) {
+    if (policy->kind == LIMIT_CONCURRENT)
+        return buffer_printf(out, "concurrent: %lld", (long long)policy->concurrent);
     return policy->kind == LIMIT_QUOTA ? put_quota(out, &policy->quota)
                                        : put_rate(out, &policy->rate);
 }

@@ -35,7 +35,7 @@ struct stage {
     struct resolver *resolver;
     struct memory_limits *limits;
     struct feed *feed; /* without Redis */
-    struct slots *connections, *requests, *sockets_by_ip, *sockets_by_subject;
+    struct slots *connections, *requests, *held, *sockets_by_ip, *sockets_by_subject;
     struct metrics *metrics;
     struct key_origin origin;
     struct key_source *keys;
@@ -107,6 +107,7 @@ static inline struct gateway_parts stage_parts(struct stage *s) {
         .requests = s->requests,
         .sockets_by_ip = s->sockets_by_ip,
         .sockets_by_subject = s->sockets_by_subject,
+        .held = s->held,
         .metrics = s->metrics,
         .n_workers = 1,
         .n_connections = s->settings->http.max_connections,
@@ -132,6 +133,7 @@ static inline void stage_prepare(struct stage *s, const char *yaml) {
     s->requests = slots_new();
     s->sockets_by_ip = slots_new();
     s->sockets_by_subject = slots_new();
+    s->held = slots_new();
     s->metrics = metrics_new(s->settings, 1);
     s->origin = (struct key_origin){
         .name = s->settings->tokens.issuers[0].name,
@@ -198,6 +200,7 @@ static inline void stage_close(struct stage *s) {
     slots_free(s->requests);
     slots_free(s->sockets_by_ip);
     slots_free(s->sockets_by_subject);
+    slots_free(s->held);
     rig_settle(s->loop);
     resolver_free(s->resolver);
     settings_unref(s->settings);

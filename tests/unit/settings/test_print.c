@@ -128,6 +128,7 @@ START_TEST(settings_of_every_shape_read_back) {
         "limits:\n  all: { key: global, rate: 9/second, for: everyone, shadow: true }\n"
         "  org: { key: \"claim:org_id\", rate: 9/minute, except: [127.0.0.1] }\n"
         "  device: { key: \"header:X-Device\", quota: 7/week, timezone: Asia/Kathmandu }\n"
+        "  streams: { key: subject, concurrent: 5 }\n"
         "  auth_refresh: { key: ip, rate: 5/minute, for: everyone }\n"
         "trust: { client_ip: { header: cf-connecting-ip, from: [10.0.0.0/8, \"::1\"] } }\n"
         "cors: { origins: [\"https://a.example\", \"https://b.example\"] }\n";
@@ -151,6 +152,7 @@ START_TEST(settings_of_every_shape_read_back) {
     assert_shows(first, "quota: 9/month, timezone: \"Europe/Berlin\", anchor_day: 31 }");
     assert_shows(first,
                  "device: { key: header:x-device, quota: 7/week, timezone: \"Asia/Kathmandu\",");
+    assert_shows(first, "streams: { key: subject, concurrent: 5, for: everyone");
     assert_shows(first, "payment: { claim: app_metadata.status, downgrade: [past_due, unpaid], "
                         "refuse: [gone] }\n");
     assert_shows(first, "discovery: true\n");

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""So many at once: a request, an event stream and a WebSocket hold their slot as long as they live, whatever ends them."""
+import os
+import signal
+import threading
+
+from harness import Story
+from test_sockets import accepted, handshake
+from wire import DEADLINE_S, answer_bytes, request_bytes
+
+
+def route(path="/held", limits=("streams",)):
+    return {"path": path, "access": "public", "upstream": "@PROJECT@", "limits": list(limits)}
+
+
+def streams(n, **more):
+    return {"limits": {"streams": {"key": "ip", "concurrent": n} | more}, "routes": [route()]}
+
+
+class Concurrent(Story):
+    shared = False
+    shares_threads = True
+
+    def play(self, opening=b""):
+        """The upstream sends `opening` at once, and ends its answer when the test says so."""
+        self.go_on = threading.Event()
+        self.addCleanup(self.go_on.set)
+
+        def held(request, wire):
+            if request.get("upgrade"):
+                wire.send(accepted(request))
+            elif opening:
+                wire.send(opening)
+            self.go_on.wait(DEADLINE_S * 3)
+            return None if opening or request.get("upgrade") else answer_bytes(200, b"late")
+
+        self.project.handler = held
+
+    def hold(self, token=None, data=None):
+        wire = self.wire()
+        n = len(self.project.requests)
+        wire.send(data or request_bytes("GET", "/held", {"Authorization": f"Bearer {token}"} if token else {}))
+        self.project.wait_for_requests(n + 1)
+        return wire
+
+    def until_free(self, token=None):
+        self.project.handler = lambda _request, _wire: answer_bytes(200, b"in")
+        self.gateway.wait_until(lambda: self.get("/held", token=token).status == 200, "a slot to be free")
+
+    def remaining(self, token=None):
+        limits = self.get("/_jotgate/usage", token=token).json()["limits"]
+        return next(limit["remaining"] for limit in limits if limit["policy"] == "streams")
+
+    def test_one_too_many_waits_for_an_answers_end(self):
+        self.start(streams(2))
+        self.play()
+        wires = [self.hold(), self.hold()]
+        self.assertEqual(self.remaining(), 0)
+        answer = self.get("/held")
+        body = self.assert_problem(answer, 429, "too_many_streams")
+        self.assertIn('"streams"', body["details"])
+        self.assertEqual(answer.get("ratelimit-policy"), '"streams";q=2;qu="concurrent-requests"')
+        self.assertEqual(answer.get("ratelimit"), '"streams";r=0')
+        self.assertRegex(answer.get("retry-after"), r"^([1-9]|10)$")
+        self.go_on.set()
+        self.assertEqual([wire.answer().status for wire in wires], [200, 200])
+        self.gateway.wait_until(lambda: self.remaining() == 2, "both slots to be free")
+        line = self.gateway.wait_for_log(lambda line: line.get("status") == 429, "the refusal's line")
+        self.assertEqual((line["verdict"], line["limit"]), ("too_many_concurrent", "streams"))
+
+    def test_an_event_stream_holds_until_its_client_leaves(self):
+        self.start(streams(1))
+        self.play(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: 1\n\n")
+        wire = self.hold()
+        self.assertEqual(wire.answer(with_body=False).status, 200)
+        self.assert_problem(self.get("/held"), 429, "too_many_streams")
+        wire.reset()
+        self.until_free()
+
+    def test_a_websocket_holds_to_its_end(self):
+        self.start(streams(1))
+        self.play()
+        wire = self.hold(data=handshake("/held"))
+        self.assertEqual(wire.answer().status, 101)
+        self.assert_problem(self.get("/held"), 429, "too_many_streams")
+        wire.reset()
+        self.until_free()
+
+    def test_an_upstream_that_breaks_frees_the_slot(self):
+        self.start(streams(1))
+        for answer in (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi", b"", b"nonsense\r\n\r\n"):
+            self.project.handler = lambda _request, wire, answer=answer: wire.send(answer)
+            with self.wire() as wire:
+                wire.send(request_bytes("GET", "/held"))
+                wire.head()
+            self.until_free()
+
+    def test_users_hold_apart_by_their_plan(self):
+        plans = {
+            "claim": "app_metadata.plan", "default": "free",
+            "tiers": {name: {"default": [{"name": "streams", "concurrent": n}]} for name, n in (("free", 1), ("pro", 2))},
+        }  # fmt: skip
+        self.start({"plans": plans, "routes": [route(limits=["plan"])]})
+        self.play()
+        ada = [self.token(sub="ada", app_metadata={"plan": plan}) for plan in ("free", "pro")]
+        self.hold(ada[0])
+        self.assert_problem(self.get("/held", token=ada[0]), 429, "too_many_streams")
+        self.hold(ada[1])  # what is open counts on under the larger plan
+        self.assert_problem(self.get("/held", token=ada[1]), 429, "too_many_streams")
+        self.hold(self.token(sub="bob"))
+
+    def test_a_reload_keeps_what_is_held(self):
+        self.start(streams(1))
+        self.play()
+        self.hold()
+        with open(self.gateway.config, "w", encoding="utf-8") as file:
+            file.write(self.gateway.compose(self.project, self.settings | streams(2)))
+        os.kill(self.gateway.pid, signal.SIGHUP)
+        self.gateway.wait_until(lambda: self.gateway.metrics()['jotgate_reloads_total{result="ok"}'] == 1, "the reload")
+        self.gateway.wait_until(lambda: self.remaining() == 1, "one of two")
+        self.hold()
+        self.assert_problem(self.get("/held"), 429, "too_many_streams")
+
+    def test_shadow_counts_and_refuses_nobody(self):
+        self.start(streams(1, shadow=True))
+        self.play()
+        wires = [self.hold(), self.hold()]
+        self.go_on.set()
+        self.assertEqual([wire.answer().status for wire in wires], [200, 200])
+        self.gateway.wait_for_log(lambda line: line.get("shadow_limit") == "streams", "the shadow limit in the log")
+
+
+class Workers(Concurrent):
+    settings = {"workers": 2}
+
+    def test_of_many_at_once_exactly_so_many_are_let_in(self):
+        self.start(streams(7))
+        self.play()
+        wires = [self.wire() for _ in range(40)]
+        for wire in wires:
+            wire.send(request_bytes("GET", "/held"))
+        self.gateway.wait_until(lambda: self.gateway.metrics()['jotgate_refusals_total{verdict="too_many_concurrent"}'] == 33, "33 refusals")
+        self.project.wait_for_requests(7)
+        self.go_on.set()
+        statuses = [wire.answer().status for wire in wires]
+        self.assertEqual((statuses.count(200), statuses.count(429)), (7, 33))
