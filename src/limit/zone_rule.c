@@ -136,7 +136,7 @@ static void list_changes(const struct zone_rule *rule, int64_t year,
 struct zone_span zone_rule_at(const struct zone_rule *rule, int64_t unix_s) {
     if (!rule->has_summer)
         return (struct zone_span){rule->standard_s, INT64_MAX};
-    struct change changes[CHANGES];
+    struct change changes[CHANGES] = {{0}};
     list_changes(rule, civil_of(floor_div(unix_s + rule->standard_s, DAY_S)).year, changes);
     size_t next = 0;
     while (next < CHANGES && changes[next].at_s <= unix_s)

@@ -18,6 +18,19 @@ static void all_are_refused(const struct row *rows, size_t n) {
 }
 #define ALL_ARE_REFUSED(rows) all_are_refused(rows, sizeof(rows) / sizeof((rows)[0]))
 
+START_TEST(certificates_and_keys_come_in_pairs) {
+    static const struct row rows[] = {
+        {"tls: a.pem\n", "f.yaml:2:6: tls: ", "{ certificate: FILE, key: FILE }"},
+        {"tls: { certificate: a, key: b }\n", "f.yaml:2:6: tls: ", "expected a list"},
+        {"tls: [ { certificate: a } ]\n", "f.yaml:2:", "key"},
+        {"tls: [ { key: a } ]\n", "f.yaml:2:", "certificate"},
+        {"tls: [ { certificate: a, key: b, password: c } ]\n", "f.yaml:2:", "no such setting"},
+        {"tls: [ a.pem ]\n", "f.yaml:2:", "expected"},
+    };
+    ALL_ARE_REFUSED(rows);
+}
+END_TEST
+
 START_TEST(unknown_names_are_refused_where_they_stand) {
     static const struct row rows[] = {
         {"bananas: 1\n", "f.yaml:2:10: bananas: ", "no such setting"},
@@ -815,11 +828,12 @@ START_TEST(redis_is_refused_without_showing_a_password) {
 }
 END_TEST
 
-SUITE_MAIN("settings/refusals", unknown_names_are_refused_where_they_stand,
-           names_that_stand_twice_are_refused, what_is_no_yaml_is_refused,
-           bytes_that_would_cut_a_value_short_are_refused, anchors_aliases_and_tags_are_refused,
-           texts_beyond_all_bounds_are_refused, values_of_the_wrong_shape_are_refused,
-           wrong_units_and_numbers_are_refused, limits_whose_parts_do_not_fit_are_refused,
+SUITE_MAIN("settings/refusals", certificates_and_keys_come_in_pairs,
+           unknown_names_are_refused_where_they_stand, names_that_stand_twice_are_refused,
+           what_is_no_yaml_is_refused, bytes_that_would_cut_a_value_short_are_refused,
+           anchors_aliases_and_tags_are_refused, texts_beyond_all_bounds_are_refused,
+           values_of_the_wrong_shape_are_refused, wrong_units_and_numbers_are_refused,
+           limits_whose_parts_do_not_fit_are_refused,
            streams_that_are_limited_by_nonsense_are_refused,
            prices_and_payments_that_make_no_sense_are_refused,
            times_that_would_let_nothing_happen_are_refused,
