@@ -254,8 +254,8 @@ static const char *hint_of(enum problem problem) {
             "Pay the subscription; then sign in again, or refresh the session.",
         [PROBLEM_SERVICE_CALLER_REFUSED] =
             "Use a publishable key and a user's token; secret keys belong on servers.",
-        [PROBLEM_TOO_MANY_FAILURES] = "Wait as long as Retry-After says, and sign in again: the "
-                                      "tokens that were sent are not valid.",
+        [PROBLEM_TOO_MANY_FAILURES] =
+            "Wait as long as Retry-After says, then send a token that is valid.",
         [PROBLEM_TOO_MANY_AT_ONCE] =
             "Wait for the answers of requests that are under way before sending more.",
         [PROBLEM_KEYS_UNAVAILABLE] = "Try again; the gateway is fetching the issuer's keys.",

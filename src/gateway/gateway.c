@@ -134,7 +134,8 @@ static void copy_redis_gauges(struct gateway *gateway) {
     metrics_set(metrics, worker, GAUGE_REDIS_CONNECTS, (int64_t)redis.connects);
     metrics_set(metrics, worker, GAUGE_REDIS_MICROSECONDS, (int64_t)(redis.latency_sum_ns / 1000));
     for (size_t i = 0; i < REDIS_VERDICTS; i++)
-        metrics_set(metrics, worker, GAUGE_REDIS_CALLS + i, (int64_t)redis.ended[i]);
+        metrics_set(metrics, worker, (enum metrics_gauge)(GAUGE_REDIS_CALLS + i),
+                    (int64_t)redis.ended[i]);
 }
 
 /* Gauges are other rooms' state: copied out once a second, so that a scrape never touches a worker's memory. */
@@ -168,7 +169,8 @@ static void copy_gauges(struct timer *timer) {
     metrics_set(metrics, worker, GAUGE_WEBSOCKETS_OVER_IP, (int64_t)gateway->n_over_ip);
     metrics_set(metrics, worker, GAUGE_WEBSOCKETS_OVER_SUBJECT, (int64_t)gateway->n_over_subject);
     for (size_t i = 0; i < HANDSHAKE_COUNT; i++)
-        metrics_set(metrics, worker, GAUGE_TLS_HANDSHAKES + i, (int64_t)front.n_handshakes[i]);
+        metrics_set(metrics, worker, (enum metrics_gauge)(GAUGE_TLS_HANDSHAKES + i),
+                    (int64_t)front.n_handshakes[i]);
     copy_redis_gauges(gateway);
     const struct checks *checks = &gateway->checks;
     metrics_set(metrics, worker, GAUGE_CHECKS, (int64_t)checks->n_checked);

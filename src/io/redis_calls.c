@@ -27,7 +27,7 @@ static int64_t now_ns(const struct redis *redis) { return loop_now(redis->loop)-
 
 static void command_free(struct redis_command *command) {
     struct redis *redis = command->redis;
-    assert(!command->line);
+    assert(!command->line && (command->previous || redis->first == command));
     loop_defer_cancel(redis->loop, &command->deferred);
     *(command->previous ? &command->previous->next : &redis->first) = command->next;
     if (command->next)
@@ -321,9 +321,11 @@ void redis_free(struct redis *redis) {
         return;
     while (redis->first) {
         struct redis_command *command = redis->first;
+        /* NOLINTBEGIN(clang-analyzer-unix.Malloc): the freed one was struck from the list */
         loop_timer_clear(redis->loop, &command->deadline);
         if (command->call)
             command->call->pending = NULL;
+        /* NOLINTEND(clang-analyzer-unix.Malloc) */
         command->line = NULL;
         command_free(command);
     }

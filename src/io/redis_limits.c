@@ -234,6 +234,7 @@ static unsigned group_of(const struct redis_limits *limits, const struct limit_c
             continue;
         if (!first)
             first = &charges[i];
+        assert(first != NULL);
         if (!redis_is_cluster(limits->redis) ||
             (charges[i].policy->key == first->policy->key && str_eq(charges[i].key, first->key)))
             group |= 1u << i;

@@ -301,7 +301,10 @@ static const char *cut_text(const struct channel *ch) {
 const char *upstream_foresee_break(struct upstream_call *call) {
     assert(call->state == CALL_ANSWERED);
     struct channel *ch = &call->line->channel;
-    return channel_body_is_cut(ch) ? cut_text(ch) : NULL;
+    struct body_reader reader;
+    if (channel_body_is_cut(ch))
+        return cut_text(ch);
+    return channel_look_ahead(ch, &reader) == BODY_BAD ? "the answer's chunks are malformed" : NULL;
 }
 
 enum upstream_body upstream_read_body(struct upstream_call *call, struct str *data) {

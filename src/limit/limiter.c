@@ -39,6 +39,7 @@ static size_t find_binding(const struct limit_outcome *outcome,
 void limit_outcome_conclude(struct limit_outcome *outcome, const struct limit_charge *charges) {
     assert(outcome->n <= LIMITER_CHARGES_MAX);
     for (size_t i = 0; i < outcome->n; i++)
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it loses sight of n */
         if (charges[i].policy->is_shadow && !outcome->states[i].allowed)
             outcome->shadow_refused = true;
     outcome->binding = find_binding(outcome, charges);

@@ -98,12 +98,13 @@ struct key_origin *server_origins(const struct settings *s, struct key_times *ti
 
 static int start_keys(struct server *server) {
     struct key_times times;
-    CLEANUP(cleanup_free)
     struct key_origin *origins = server_origins(server->settings, &times);
     if (!origins)
         return -ENOMEM;
     server->keys = key_source_new(origins, server->settings->tokens.n_issuers, &times);
-    return server->keys ? 0 : -errno;
+    int failure = server->keys ? 0 : -errno;
+    free(origins);
+    return failure;
 }
 
 static int start_feed(struct server *server, char why[256]) {
@@ -169,10 +170,11 @@ uint32_t server_share_connections(const struct server *server, const struct sett
     size_t most = files.rlim_cur > kept ? (files.rlim_cur - kept) / 2 / server->n_wanted : 0;
     if (wanted <= most)
         return (uint32_t)wanted;
-    log_info("fewer connections than http.max_connections: raise the file descriptor limit",
+    most = most > 0 ? most : 1;
+    log_warn("fewer connections than http.max_connections: raise the file descriptor limit",
              F_INT("connections", most * server->n_wanted),
              F_INT("descriptors", (int64_t)files.rlim_cur));
-    return most > 0 ? (uint32_t)most : 1;
+    return (uint32_t)most;
 }
 
 static int start_workers(struct server *server, char why[256]) {

@@ -167,6 +167,7 @@ class Broken(Story):
             "fold": b"HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 0\r\n\r\n",
             "NUL": b"HTTP/1.1 200 OK\r\nA: b\x00\r\nContent-Length: 0\r\n\r\n",
             "a head of a megabyte": b"HTTP/1.1 200 OK\r\nA: " + b"x" * MIB + b"\r\nContent-Length: 0\r\n\r\n",
+            "malformed chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
             "a coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
             "a 101 that nobody asked for": b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
             "interim answers without end": b"HTTP/1.1 100 Continue\r\n\r\n" * 2000,

@@ -11,7 +11,7 @@ from wire import Wire, answer_bytes, request_bytes
 
 ROUTES = [{"path": "/mine", "access": "user", "upstream": "@PROJECT@", "limits": []}]
 QUICK = {"routes": ROUTES, "jwks": {"cooldown": "1s", "timeout": "2s"}}
-SLOW_COOLDOWN = {"routes": ROUTES, "jwks": {"cooldown": "10m"}}
+SLOW_COOLDOWN = {"routes": ROUTES, "jwks": {"cooldown": "10m"}, "auth_failures": {"rate": "1000000/minute"}}
 
 
 class KeysStory(Story):
