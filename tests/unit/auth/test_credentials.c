@@ -158,8 +158,8 @@ START_TEST(an_api_key_is_taken_out_of_where_tokens_stand) {
     static const char *const own[] = {"X-Api-Key", KEY};
     static const char *const bearer[] = {"Authorization", "bearer " KEY};
     static const char *const apikey[] = {"apikey", KEY};
-    static const char *const all[] = {"X-Api-Key",   KEY,      "Authorization",
-                                      "Bearer " KEY, "apikey", KEY};
+    static const char *const all[] = {"X-Api-Key",     KEY,      "Authorization",
+                                      ("Bearer " KEY), "apikey", KEY};
     struct credentials c = read_fields(own, 1, NULL);
     ck_assert(str_eq(c.api_key, STR(KEY)) && !c.hides_authorization && !c.hides_apikey);
     c = read_fields(bearer, 1, NULL);

@@ -368,9 +368,9 @@ END_TEST
 
 START_TEST(continue_is_not_said_when_the_body_is_on_its_way_or_nobody_asked) {
     static const char *const requests[] = {
-        EXPECTING "a", "PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n",
-        "PUT /a HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\nConnection: "
-        "keep-alive\r\n\r\n"};
+        (EXPECTING "a"), "PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n",
+        ("PUT /a HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\nConnection: "
+         "keep-alive\r\n\r\n")};
     for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
         struct stage s;
         char byte;
