@@ -144,7 +144,7 @@ class Soak:
         self.tokens = self.make_tokens()
         plans = {"default": "all", "tiers": {"all": {"default": [{"name": "burst", "rate": "1000000/second"}], "slow": [{"name": "slow", "rate": "20/second"}]}}}
         self.settings = {
-            "plans": plans, "jwks": {"cooldown": "1s"},
+            "plans": plans, "auth_failures": {"rate": "1000000/minute"}, "jwks": {"cooldown": "1s"},
             "limits": {"per_ip": {"key": "ip", "rate": "1000000/second"}},
             "routes": [{"path": "/slow", "access": "user", "limits": ["plan.slow"]}, {"path": "/small", "access": "open", "limits": [], "max_body": "1KiB"}],
         }  # fmt: skip
