@@ -199,6 +199,9 @@ class Forms(Story):
         self.project.handler = handler
         for i in range(3):
             self.assertEqual(self.ask("POST", "/open", body=b"x").body, b"hello")
+            with self.project.changed:  # until the FIN is there, the next POST may well take this connection
+                heard = self.project.changed.wait_for(lambda: not self.project.open_connections, DEADLINE_S)
+            self.assertTrue(heard, "the gateway never closed its side")
         self.assertEqual(len({r.connection for r in self.project.requests}), 3)
 
 

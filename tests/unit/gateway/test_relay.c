@@ -322,7 +322,7 @@ END_TEST
 
 /* ---- back-pressure */
 
-#define LARGE ((size_t)8 << 20)
+#define LARGE ((size_t)64 << 20) /* more than the kernel holds on both of its connections */
 
 /* Sends until the gateway takes no more, or everything went. */
 static size_t fill(int fd, size_t n) {
