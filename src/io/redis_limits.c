@@ -4,16 +4,14 @@
  * means is told by limit/ alone: a script answers with what it found, and the very functions that
  * judge counters in memory judge that. */
 #include "io/redis_limits.h"
-#include "io/redis_name.h"
+
+#include "redis_counter.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define NAME_BYTES   512
-#define NUMBERS      8 /* of each charge, see below */
-#define LEVEL_US_MAX (2 * BUCKET_REFILL_MAX_NS / 1000)
-#define EXACT_MAX    (INT64_C(1) << 53)
+#define NUMBERS 8 /* of each charge, see below */
 
 /* ARGV[2]: whether to count. Then of each key, from ARGV[3] on, eight:
  *
@@ -118,40 +116,10 @@ void redis_limits_free(struct redis_limits *limits) {
     free(limits);
 }
 
-/* ---- names of keys */
-
-/* Whom it counts, as it stands in the key. False when the library fails. */
-static bool spell(const struct limit_charge *charge, char out[REDIS_NAME_MAX]) {
-    char text[IP_TEXT_MAX];
-    struct str key = charge->key;
-    struct ip ip;
-    if (charge->policy->key == LIMIT_KEY_IP && key.n == sizeof(ip.bytes)) {
-        memcpy(ip.bytes, key.at, sizeof(ip.bytes));
-        key = (struct str){text, ip_text(&ip, text)};
-    }
-    return redis_name(key, out);
-}
-
-static bool name_of(const struct redis_limits *limits, const struct limit_charge *charge,
-                    char out[NAME_BYTES]) {
-    const struct limit_policy *policy = charge->policy;
-    char key[REDIS_NAME_MAX], rule[48];
-    if (!spell(charge, key))
-        return false;
-    if (policy->kind == LIMIT_RATE)
-        snprintf(rule, sizeof(rule), "%lld/%lld", (long long)policy->rate.count,
-                 (long long)(policy->rate.period_ns / NS_PER_S));
-    else
-        snprintf(rule, sizeof(rule), "%s", window_kind_name(policy->quota.kind));
-    int n = snprintf(out, NAME_BYTES, STR_FMT "{%s:%s}" STR_FMT ":%s", STR_ARG(limits->prefix),
-                     limit_key_name(policy->key), key, STR_ARG(policy->counter), rule);
-    return n < NAME_BYTES;
-}
-
 /* ---- what the scripts are told */
 
 struct telling {
-    char names[LIMITER_CHARGES_MAX][NAME_BYTES];
+    char names[LIMITER_CHARGES_MAX][REDIS_COUNTER_KEY_MAX];
     char numbers[LIMITER_CHARGES_MAX][NUMBERS][24];
     struct str keys[LIMITER_CHARGES_MAX], arguments[1 + LIMITER_CHARGES_MAX * NUMBERS];
     size_t n_keys, n;
@@ -169,39 +137,19 @@ static void tell(struct telling *t, const struct limit_charge *charge,
     t->n_keys++;
 }
 
-/* `calls` of a rate in microseconds and parts of 1/count us; at most a hundred years and a little. */
-static void time_of(const struct bucket_rule *rule, int64_t calls, int64_t *us, int64_t *parts) {
-    __int128 all = (__int128)calls * (rule->period_ns / 1000);
-    __int128 most = (__int128)(LEVEL_US_MAX / 2 + 1) * rule->count;
-    if (all > most)
-        all = most;
-    *us = (int64_t)(all / rule->count);
-    *parts = (int64_t)(all % rule->count);
-}
-
-/* The ends of the window that is now, and of the next: which it is Redis' clock decides. */
-static void window_ends(const struct limit_charge *charge, int64_t now_us, int64_t ends_s[2]) {
-    const union limit_counter nothing = {0};
-    struct now now = {.wall_ns = now_us * 1000};
-    for (size_t i = 0; i < 2; i++) {
-        ends_s[i] = limit_counter_look(&nothing, charge, &now).window.end_s;
-        now.wall_ns = ends_s[i] * NS_PER_S;
-    }
-}
-
 static void tell_taking(struct telling *t, const struct limit_charge *charge, int64_t now_us) {
     const struct limit_policy *policy = charge->policy;
-    int64_t cost = charge->cost < EXACT_MAX / 4 ? charge->cost : EXACT_MAX / 4;
+    int64_t cost = charge->cost < REDIS_COUNTER_MAX / 4 ? charge->cost : REDIS_COUNTER_MAX / 4;
     int64_t numbers[NUMBERS - 1] = {policy->is_shadow, cost};
     if (policy->kind == LIMIT_RATE) {
         numbers[2] = policy->rate.count;
-        time_of(&policy->rate, cost, &numbers[3], &numbers[4]);
-        time_of(&policy->rate, policy->rate.burst, &numbers[5], &numbers[6]);
+        redis_counter_time(&policy->rate, cost, &numbers[3], &numbers[4]);
+        redis_counter_time(&policy->rate, policy->rate.burst, &numbers[5], &numbers[6]);
         if (cost > policy->rate.burst) /* never, also where both are as long as can be told */
             numbers[5] = 0, numbers[6] = -1;
     } else {
         numbers[2] = policy->quota.limit;
-        window_ends(charge, now_us, &numbers[3]);
+        redis_counter_windows(charge, now_us, &numbers[3]);
     }
     tell(t, charge, numbers);
 }
@@ -213,10 +161,10 @@ static void tell_settling(struct telling *t, const struct limit_charge *charge, 
     if (charge->policy->kind == LIMIT_RATE) {
         numbers[1] = change < 0 ? -1 : 1;
         numbers[2] = charge->policy->rate.count;
-        time_of(&charge->policy->rate, amount, &numbers[3], &numbers[4]);
+        redis_counter_time(&charge->policy->rate, amount, &numbers[3], &numbers[4]);
     } else {
         numbers[1] = change;
-        window_ends(charge, now_us, &numbers[3]);
+        redis_counter_windows(charge, now_us, &numbers[3]);
         numbers[5] = taken_end_s;
     }
     tell(t, charge, numbers);
@@ -255,7 +203,8 @@ static void settle_group(struct redis_limits *limits, const struct limit_charge 
     struct telling t = {.n = 0};
     t.arguments[t.n++] = STR("0");
     for (size_t i = 0; i < n; i++)
-        if (group & 1u << i && changes[i] != 0 && name_of(limits, &charges[i], t.names[t.n_keys]))
+        if (group & 1u << i && changes[i] != 0 &&
+            redis_counter_key(limits->prefix, &charges[i], t.names[t.n_keys]))
             tell_settling(&t, &charges[i], changes[i], taken_end_s[i],
                           now_us_for(limits, t.names[t.n_keys]));
     if (t.n_keys > 0 && redis_run(limits->redis, NULL, &limits->settle, t.keys, t.n_keys,
@@ -295,37 +244,19 @@ static void finish(struct redis_taking *taking, enum redis_verdict verdict) {
     taking->on_done(taking, verdict);
 }
 
-/* What a script found, as limit/ knows it, seen at a monotonic clock of 0. */
-static bool read_counter(const struct limit_policy *policy, const struct redis_reply found[2],
-                         union limit_counter *counter) {
-    int64_t a = found[0].integer, b = found[1].integer;
-    if (found[0].kind != REPLY_INTEGER || found[1].kind != REPLY_INTEGER || a < 0 || b < 0 ||
-        a > LEVEL_US_MAX || b > EXACT_MAX)
-        return false;
-    if (policy->kind == LIMIT_QUOTA) {
-        counter->window = (struct window_count){a, b};
-        return a < INT64_MAX / NS_PER_S;
-    }
-    if (b >= policy->rate.count)
-        return false;
-    counter->bucket = (struct bucket){a * 1000 + b * 1000 / policy->rate.count,
-                                      (uint32_t)(b * 1000 % policy->rate.count)};
-    return true;
-}
-
 static bool read_group(struct redis_taking *taking, const struct redis_reply *reply) {
     const struct redis_reply *list = reply->list;
     size_t at = 2;
     bool is_allowed = true;
     if (reply->kind != REPLY_ARRAY || reply->n < 2 || list[0].integer <= 0 ||
-        list[0].integer > EXACT_MAX / 2)
+        list[0].integer > REDIS_COUNTER_MAX / 2)
         return false;
     struct now now = {.wall_ns = list[0].integer * 1000};
     for (size_t i = 0; i < taking->outcome.n; i++) {
         const struct limit_charge *charge = &taking->charges[i];
         if (!(taking->asking & 1u << i))
             continue;
-        if (at + 2 > reply->n || !read_counter(charge->policy, &list[at], &taking->before[i]))
+        if (at + 2 > reply->n || !redis_counter_read(charge->policy, &list[at], &taking->before[i]))
             return false;
         at += 2;
         taking->now_us[i] = list[0].integer;
@@ -364,7 +295,7 @@ static int ask_next(struct redis_taking *taking) {
     for (size_t i = 0; i < n; i++) {
         if (!(taking->asking & 1u << i))
             continue;
-        if (!name_of(limits, &taking->charges[i], t.names[t.n_keys]))
+        if (!redis_counter_key(limits->prefix, &taking->charges[i], t.names[t.n_keys]))
             return -E2BIG;
         tell_taking(&t, &taking->charges[i], now_us_for(limits, t.names[t.n_keys]));
     }
