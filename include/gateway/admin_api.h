@@ -7,8 +7,10 @@
  * action, whom it is about, and from where; never the token.
  *
  *   GET, PUT /_jotgate/subjects/SUBJECT          {plan, status, anchor_day}: the record (record.h); PUT of {} forgets it
- *   POST     /_jotgate/subjects/SUBJECT/grant    {policy, n}: gives back up to n of what was used
+ *   GET      /_jotgate/subjects/SUBJECT/usage    what stands of every limit that counts by subject (or by a claim with this value), in every tier
+ *   POST     /_jotgate/subjects/SUBJECT/grant    {policy, n}: gives back up to n of what was used; POLICY is a limit's name, or its id (free/default/daily)
  *   POST     /_jotgate/subjects/SUBJECT/charge   {policy, n}: n more were used; debt may stand
+ *   POST     /_jotgate/subjects/SUBJECT/reset    nothing was used of any of them
  *   POST     /_jotgate/subjects/SUBJECT/revoke   tokens issued until now are void; signing in anew helps
  *   POST     /_jotgate/deny                      {subject | session_id | jti | ip, for}: "0s" lifts it
  *

@@ -43,5 +43,7 @@ struct limit_state bucket_take(struct bucket *b, const struct bucket_rule *rule,
  * under way at the window's start, and debts: what settling added. */
 void bucket_settle(struct bucket *b, const struct bucket_rule *rule, int64_t change,
                    int64_t now_ns);
+/* How many calls were used and have not refilled, a part of one counting whole; above the burst: debt. */
+int64_t bucket_used(const struct bucket *b, const struct bucket_rule *rule, int64_t now_ns);
 /* Says nothing any more: dropping it changes no answer. */
 bool bucket_is_new(const struct bucket *b, int64_t now_ns);

@@ -32,6 +32,9 @@ bool memory_limits_pass(struct memory_limits *limits, const struct limit_charge 
 void memory_limits_settle(struct memory_limits *limits, const struct limit_charge *charge,
                           int64_t change, const struct limit_state *taken, const struct now *now);
 
+/* The counter that `charge` meets now; all zero where nothing stands. */
+union limit_counter memory_limits_get(struct memory_limits *limits,
+                                      const struct limit_charge *charge, const struct now *now);
 /* What was seen of the counter elsewhere (a bucket in this clock's time): from now on it stands so here. */
 void memory_limits_put(struct memory_limits *limits, const struct limit_charge *charge,
                        const union limit_counter *seen, const struct now *now);

@@ -67,6 +67,9 @@ struct limit_state limit_counter_take(union limit_counter *c, const struct limit
  * paid, by the rate or at the window's end. */
 void limit_counter_settle(union limit_counter *c, const struct limit_charge *charge, int64_t change,
                           const struct limit_state *taken, const struct now *now);
+/* How much was used and is not refilled or over yet; above the capacity: debt. */
+int64_t limit_counter_used(const union limit_counter *c, const struct limit_policy *policy,
+                           const struct now *now);
 /* Says nothing any more: dropping it changes no answer. */
 bool limit_counter_is_new(const union limit_counter *c, enum limit_kind kind,
                           const struct now *now);

@@ -16,6 +16,8 @@
 static const struct admin_action actions[] = {
     {"get",    METHOD_GET,  STR(""),        admin_get},
     {"put",    METHOD_PUT,  STR(""),        admin_put},
+    {"usage",  METHOD_GET,  STR("/usage"),  admin_usage},
+    {"reset",  METHOD_POST, STR("/reset"),  admin_reset},
     {"grant",  METHOD_POST, STR("/grant"),  admin_grant},
     {"charge", METHOD_POST, STR("/charge"), admin_charge},
     {"revoke", METHOD_POST, STR("/revoke"), admin_revoke},
@@ -115,6 +117,7 @@ static const struct admin_action *choose(struct exchange *x, struct str *subject
 
 static void leave(struct exchange *x) {
     redis_cancel(&x->admin->call);
+    redis_usage_cancel(&x->admin->usage.call);
     buffer_release(&x->admin->body);
     x->admin = NULL;
 }

@@ -11,7 +11,6 @@
 #include "settings/units.h"
 #include <errno.h>
 
-#define AMOUNT_MAX      1000000000
 #define FOR_SECONDS_MAX (10LL * 365 * 24 * 3600)
 
 static const char NOT_DONE[] = "Redis did not answer: send it again";
@@ -19,14 +18,14 @@ static const char FULL[] = "as many are kept as the settings allow (deny_list.ma
 
 /* ---- answers ---- */
 
-static void audit(const struct admin_call *admin, struct str of) {
+void admin_audit(const struct admin_call *admin, struct str of) {
     char ip[IP_TEXT_MAX];
     struct str from = {ip, ip_text(&admin->x->client_ip, ip)};
     log_info("admin", F_TEXT("action", admin->action->name), F_STR("of", of), F_STR("ip", from),
              F_TEXT("request_id", admin->x->id));
 }
 
-static void answer(struct admin_call *admin, int failure) {
+void admin_answer(struct admin_call *admin, int failure) {
     struct exchange *x = admin->x;
     if (failure < 0)
         exchange_cut(x, "out of memory");
@@ -34,7 +33,7 @@ static void answer(struct admin_call *admin, int failure) {
         answer_json(x, 200, buffer_bytes(&x->gateway->scratch_body));
 }
 
-static struct buffer *fresh_body(struct admin_call *admin) {
+struct buffer *admin_body(struct admin_call *admin) {
     struct buffer *out = &admin->x->gateway->scratch_body;
     buffer_clear(out);
     return out;
@@ -56,7 +55,7 @@ static int put_record(struct buffer *out, const struct admin_call *admin) {
 }
 
 static void answer_record(struct admin_call *admin) {
-    answer(admin, put_record(fresh_body(admin), admin));
+    admin_answer(admin, put_record(admin_body(admin), admin));
 }
 
 static struct gateway *gateway_of(const struct admin_call *admin) { return admin->x->gateway; }
@@ -86,18 +85,6 @@ static const char *read_known(struct admin_call *admin, struct str json) {
     return wrong ? wrong : is_known ? NULL : "plan: expected one of the settings' plans.tiers";
 }
 
-static void on_got(struct redis_call *call, enum redis_verdict verdict,
-                   const struct redis_reply *reply) {
-    struct admin_call *admin = call_of(call);
-    if (verdict != REDIS_ANSWERED) {
-        admin_refuse(admin->x, PROBLEM_OVERLOADED, NOT_DONE);
-        return;
-    }
-    if (reply->kind == REPLY_STRING && record_read(&admin->record, reply->text, &admin->x->arena))
-        admin->record = (struct record){0};
-    answer_record(admin);
-}
-
 /* A command about the subject's record: its key comes second. */
 static int ask_record(struct admin_call *admin, struct str command, struct str value,
                       redis_on_done *on_done) {
@@ -110,17 +97,29 @@ static int ask_record(struct admin_call *admin, struct str command, struct str v
                       on_done);
 }
 
-void admin_get(struct admin_call *admin) {
-    struct exchange *x = admin->x;
-    if (gateway_of(admin)->redis) {
-        (void)!has_gone_wrong(admin, ask_record(admin, STR("GET"), STR_NONE, on_got));
-        return;
-    }
-    struct str json = feed_kept(feed_of(admin), admin->subject, &x->arena);
-    if (json.n > 0 && record_read(&admin->record, json, &x->arena))
+/* What is no record was not written by us: it says nothing. */
+static void know(struct admin_call *admin, struct str json) {
+    if (json.n > 0 && record_read(&admin->record, json, &admin->x->arena))
         admin->record = (struct record){0};
-    answer_record(admin);
+    admin->then(admin);
 }
+
+static void on_got(struct redis_call *call, enum redis_verdict verdict,
+                   const struct redis_reply *reply) {
+    struct admin_call *admin = call_of(call);
+    if (!has_gone_wrong(admin, verdict == REDIS_ANSWERED ? 0 : -EIO))
+        know(admin, reply->kind == REPLY_STRING ? reply->text : STR_NONE);
+}
+
+void admin_recall(struct admin_call *admin, void (*then)(struct admin_call *admin)) {
+    admin->then = then;
+    if (gateway_of(admin)->redis)
+        (void)!has_gone_wrong(admin, ask_record(admin, STR("GET"), STR_NONE, on_got));
+    else
+        know(admin, feed_kept(feed_of(admin), admin->subject, &admin->x->arena));
+}
+
+void admin_get(struct admin_call *admin) { admin_recall(admin, answer_record); }
 
 static void on_told(struct redis_call *call, enum redis_verdict verdict,
                     const struct redis_reply *reply) {
@@ -128,7 +127,7 @@ static void on_told(struct redis_call *call, enum redis_verdict verdict,
     (void)reply;
     if (has_gone_wrong(admin, verdict == REDIS_ANSWERED ? 0 : -EIO))
         return;
-    audit(admin, admin->subject);
+    admin_audit(admin, admin->subject);
     answer_record(admin);
 }
 
@@ -150,7 +149,7 @@ static int keep_here(struct admin_call *admin, struct str json) {
 
 void admin_put(struct admin_call *admin) {
     const char *wrong = read_known(admin, buffer_bytes(&admin->body));
-    struct buffer *json = fresh_body(admin);
+    struct buffer *json = admin_body(admin);
     if (wrong) {
         admin_refuse(admin->x, PROBLEM_INVALID_BODY, wrong);
         return;
@@ -166,7 +165,7 @@ void admin_put(struct admin_call *admin) {
     }
     if (has_gone_wrong(admin, keep_here(admin, text)))
         return;
-    audit(admin, admin->subject);
+    admin_audit(admin, admin->subject);
     answer_record(admin);
 }
 
@@ -181,8 +180,8 @@ static int put_denial(struct buffer *out, const struct admin_call *admin) {
 }
 
 static void answer_denial(struct admin_call *admin) {
-    audit(admin, admin->name);
-    answer(admin, put_denial(fresh_body(admin), admin));
+    admin_audit(admin, admin->name);
+    admin_answer(admin, put_denial(admin_body(admin), admin));
 }
 
 static void on_denied(struct redis_call *call, enum redis_verdict verdict,
@@ -208,7 +207,7 @@ static void deny(struct admin_call *admin) {
 /* False: -EINVAL was told, or memory is out. */
 static bool name_denial(struct admin_call *admin, enum deny_kind kind, struct str value,
                         int64_t issued_s) {
-    struct buffer *name = fresh_body(admin);
+    struct buffer *name = admin_body(admin);
     int failure = denial_name(name, kind, value, issued_s);
     admin->name = failure < 0 ? STR_NONE : arena_copy(&admin->x->arena, buffer_bytes(name));
     if (admin->name.at)
@@ -289,92 +288,3 @@ void admin_deny(struct admin_call *admin) {
     if (is_named)
         deny(admin);
 }
-
-/* ---- what was used ---- */
-
-static bool is_meant(const struct limit_policy *policy, struct str name) {
-    return (policy->key == LIMIT_KEY_SUBJECT || policy->key == LIMIT_KEY_CLAIM) &&
-           (str_eq(policy->name, name) || str_eq(policy->id, name));
-}
-
-static bool share_counter(const struct limit_policy *a, const struct limit_policy *b) {
-    return a->kind == b->kind && str_eq(a->counter, b->counter) &&
-           (a->kind == LIMIT_QUOTA
-                ? a->quota.kind == b->quota.kind
-                : a->rate.count == b->rate.count && a->rate.period_ns == b->rate.period_ns);
-}
-
-/* Tiers count together what bears one name: it is settled once. */
-static bool was_settled(const struct settings *s, size_t before, struct str name) {
-    for (size_t i = 0; i < before; i++)
-        if (is_meant(s->policies[i], name) && share_counter(s->policies[i], s->policies[before]))
-            return true;
-    return false;
-}
-
-static int put_used(struct buffer *out, struct admin_call *admin, struct str policy,
-                    int64_t change) {
-    const struct settings *s = admin->x->settings;
-    const struct now *now = exchange_now(admin->x);
-    struct memory_limits *limits = admin->x->parts->limits;
-    const char *comma = "";
-    TRY(buffer_append(out, STR("{\"subject\":")));
-    TRY(put_json_string(out, admin->subject));
-    TRY(buffer_append(out, STR(",\"limits\":[")));
-    for (size_t i = 0; i < s->n_policies; i++) {
-        if (!is_meant(s->policies[i], policy))
-            continue;
-        const struct limit_charge charge = {.policy = s->policies[i],
-                                            .key = admin->subject,
-                                            .anchor_day = admin->record.anchor_day};
-        struct limit_outcome outcome = limiter_look(limits, &charge, 1, now);
-        if (!was_settled(s, i, policy))
-            limiter_settle(limits, &charge, &outcome, change, now);
-        outcome = limiter_look(limits, &charge, 1, now);
-        TRY(buffer_printf(out, "%s{\"policy\":", comma));
-        TRY(put_json_string(out, s->policies[i]->id));
-        TRY(buffer_printf(out, ",\"remaining\":%lld}", (long long)outcome.states[0].remaining));
-        comma = ",";
-    }
-    return buffer_append(out, STR("]}\n"));
-}
-
-static const char *read_amount(const struct node *root, const struct settings *s,
-                               struct str *policy, int64_t *n) {
-    *policy = node_string(node_member(root, "policy"));
-    bool is_known = false;
-    for (size_t i = 0; i < s->n_policies && !is_known; i++)
-        is_known = is_meant(s->policies[i], *policy);
-    if (node_kind(root) != NODE_OBJECT || node_count(root) != 2)
-        return "the body: expected one JSON object of policy and n";
-    if (!is_known)
-        return "policy: expected the name of a limit that counts by subject";
-    if (!node_int(node_member(root, "n"), n) || *n < 1 || *n > AMOUNT_MAX)
-        return "n: expected a whole number from 1 to 1000000000";
-    return NULL;
-}
-
-static void settle(struct admin_call *admin, int sign) {
-    struct exchange *x = admin->x;
-    struct doc *doc = doc_parse(buffer_bytes(&admin->body), NULL);
-    struct str policy = STR_NONE;
-    int64_t n = 0;
-    const char *wrong = read_amount(doc ? doc_root(doc) : NULL, x->settings, &policy, &n);
-    if (gateway_of(admin)->redis)
-        admin_refuse(x, PROBLEM_NOT_IMPLEMENTED,
-                     "what is counted in Redis is not settled here yet");
-    else if (wrong)
-        admin_refuse(x, PROBLEM_INVALID_BODY, wrong);
-    else {
-        struct str json = feed_kept(feed_of(admin), admin->subject, &x->arena);
-        if (json.n > 0 && record_read(&admin->record, json, &x->arena))
-            admin->record = (struct record){0};
-        int failure = put_used(fresh_body(admin), admin, policy, sign * n);
-        audit(admin, admin->subject);
-        answer(admin, failure);
-    }
-    doc_free(doc);
-}
-
-void admin_grant(struct admin_call *admin) { settle(admin, -1); }
-void admin_charge(struct admin_call *admin) { settle(admin, 1); }

@@ -18,6 +18,7 @@
 #include "gateway_internal.h"
 #include "io/feed.h"
 #include "io/redis.h"
+#include "io/redis_usage.h"
 #include "io/tls_server.h"
 #include <assert.h>
 #include <errno.h>
@@ -247,7 +248,8 @@ static int start_counting(struct gateway *gateway) {
                                               .settings = &gateway->first->redis,
                                               .machine = gateway->parts.via_id,
                                               .on_counted = pipeline_advance});
-    return gateway->parts.counting ? 0 : -ENOMEM;
+    gateway->usage = redis_usage_new(gateway->redis, gateway->first->redis.prefix);
+    return gateway->parts.counting && gateway->usage ? 0 : -ENOMEM;
 }
 
 static int start_redis(struct gateway *gateway) {
@@ -341,6 +343,7 @@ void gateway_free(struct gateway *gateway) {
     api_keys_free(gateway->api_keys);
     redis_free(gateway->redis);
     counting_free(gateway->parts.counting);
+    redis_usage_free(gateway->usage);
     token_cache_free(gateway->cache);
     keyring_unref(gateway->keyring);
     news_unref(gateway->news);

@@ -32,10 +32,11 @@ struct gateway {
     struct front *front;
     struct upstream_pool *pool;
     struct token_cache *cache;
-    struct keyring *keyring; /* one reference; an empty one until the first is published */
-    struct redis *redis;     /* NULL: none is configured */
-    struct settings *first;  /* of the start: `redis` there is what holds until a restart */
-    struct news *news;       /* one reference */
+    struct keyring *keyring;   /* one reference; an empty one until the first is published */
+    struct redis *redis;       /* NULL: none is configured */
+    struct redis_usage *usage; /* NULL likewise */
+    struct settings *first;    /* of the start: `redis` there is what holds until a restart */
+    struct news *news;         /* one reference */
     struct records *records;
     struct api_keys *api_keys;
     struct exchange

@@ -8,6 +8,7 @@
 #include "gateway/holds.h"
 #include "gateway/lifetime.h"
 #include "gateway_internal.h"
+#include "usage.h"
 
 #define PREFIX STR("/_jotgate")
 
@@ -37,31 +38,6 @@ static void answer_health(struct exchange *x) {
         answer_json(x, 200, STR("{\"status\":\"ok\"}\n"));
 }
 
-/* A quota also says what it counts in, and when that begins and ends. */
-static int put_window(struct buffer *out, const struct window_rule *rule,
-                      const struct window *window) {
-    char start[25], end[25];
-    clock_rfc3339(window->start_s * NS_PER_S, start);
-    clock_rfc3339(window->end_s * NS_PER_S, end);
-    return buffer_printf(out,
-                         ",\"per\":\"%s\",\"timezone\":\"" STR_FMT
-                         "\",\"window_start\":\"%s\",\"window_end\":\"%s\"",
-                         window_kind_name(rule->kind), STR_ARG(rule->zone->name), start, end);
-}
-
-static int put_policy(struct buffer *out, const struct limit_policy *policy,
-                      const struct limit_state *state) {
-    TRY(buffer_append(out, STR("{\"policy\":")));
-    TRY(put_json_string(out, policy->name));
-    TRY(buffer_printf(
-        out, ",\"key\":\"%s\",\"limit\":%lld,\"remaining\":%lld,\"reset_seconds\":%lld",
-        limit_key_name(policy->key), (long long)limit_capacity(policy), (long long)state->remaining,
-        (long long)((state->reset_ns + NS_PER_S - 1) / NS_PER_S)));
-    if (policy->kind == LIMIT_QUOTA)
-        TRY(put_window(out, &policy->quota, &state->window));
-    return buffer_append_byte(out, '}');
-}
-
 static int put_hold(struct buffer *out, const struct hold *hold) {
     TRY(buffer_append(out, STR("{\"policy\":")));
     TRY(put_json_string(out, hold->policy->name));
@@ -80,8 +56,10 @@ static int put_usage(struct buffer *out, const struct exchange *x) {
         TRY(buffer_append(out, STR("null")));
     TRY(buffer_append(out, STR(",\"limits\":[")));
     for (size_t i = 0; i < x->outcome.n; i++) {
-        TRY(buffer_append(out, i ? STR(",") : STR("")));
-        TRY(put_policy(out, x->charges[i].policy, &x->outcome.states[i]));
+        const struct limit_policy *policy = x->charges[i].policy;
+        TRY(buffer_append(out, i ? STR(",{") : STR("{")));
+        TRY(usage_put(out, policy->name, policy, &x->outcome.states[i]));
+        TRY(buffer_append_byte(out, '}'));
     }
     for (size_t i = 0; i < x->n_holds; i++) {
         TRY(buffer_append(out, i || x->outcome.n ? STR(",") : STR("")));

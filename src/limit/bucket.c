@@ -96,6 +96,11 @@ void bucket_settle(struct bucket *b, const struct bucket_rule *rule, int64_t cha
     set_level(b, rule, level < 0 ? 0 : level > full ? full : level, now_ns);
 }
 
+int64_t bucket_used(const struct bucket *b, const struct bucket_rule *rule, int64_t now_ns) {
+    parts used = (level_at(b, rule, now_ns) + rule->period_ns - 1) / rule->period_ns;
+    return used < INT64_MAX ? (int64_t)used : INT64_MAX;
+}
+
 bool bucket_is_new(const struct bucket *b, int64_t now_ns) {
     return b->tat_ns < now_ns || (b->tat_ns == now_ns && b->tat_parts == 0);
 }

@@ -334,6 +334,16 @@ void memory_limits_settle(struct memory_limits *limits, const struct limit_charg
     shard_unlock(place.shard);
 }
 
+union limit_counter memory_limits_get(struct memory_limits *limits,
+                                      const struct limit_charge *charge, const struct now *now) {
+    struct place place = place_of(limits, charge);
+    shard_lock(place.shard);
+    if (!place_open(limits, &place, 0, 1, now))
+        place.counter = (union limit_counter){0};
+    shard_unlock(place.shard);
+    return place.counter;
+}
+
 void memory_limits_put(struct memory_limits *limits, const struct limit_charge *charge,
                        const union limit_counter *seen, const struct now *now) {
     struct place place = place_of(limits, charge);

@@ -51,6 +51,13 @@ void limit_counter_settle(union limit_counter *c, const struct limit_charge *cha
     window_settle(&c->window, &rule, change, taken->window.end_s, now->wall_ns);
 }
 
+int64_t limit_counter_used(const union limit_counter *c, const struct limit_policy *policy,
+                           const struct now *now) {
+    if (policy->kind == LIMIT_RATE)
+        return bucket_used(&c->bucket, &policy->rate, now->mono_ns);
+    return window_is_new(&c->window, now->wall_ns) ? 0 : c->window.used;
+}
+
 bool limit_counter_is_new(const union limit_counter *c, enum limit_kind kind,
                           const struct now *now) {
     return kind == LIMIT_RATE ? bucket_is_new(&c->bucket, now->mono_ns)

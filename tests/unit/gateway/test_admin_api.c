@@ -23,6 +23,18 @@ static int call(const char *method, const char *path, const char *fields, const 
 static int put(const char *path, const char *body) { return call("PUT", path, TOKEN, body); }
 static int post(const char *path, const char *body) { return call("POST", path, TOKEN, body); }
 
+/* The answer's line of a policy. */
+static void says_of(const char *policy, int limit, int remaining, int used) {
+    const char *row = strstr(BODY(&s), TEXT(&s,
+                                            "{\"policy\":\"%s\",\"key\":\"subject\",\"limit\":%d,"
+                                            "\"remaining\":%d,\"reset_seconds\":",
+                                            policy, limit, remaining));
+    ck_assert_msg(row != NULL, "%s", BODY(&s));
+    const char *end = strchr(row, '}'), *says_used = TEXT(&s, ",\"used\":%d}", used);
+    ck_assert_msg(strncmp(end + 1 - strlen(says_used), says_used, strlen(says_used)) == 0, "%s",
+                  row);
+}
+
 /* What a worker's loop does with the feed's mail. */
 static void hear_news(void) {
     struct news *news = feed_news(s.feed);
@@ -85,12 +97,51 @@ END_TEST
 START_TEST(what_was_used_is_given_back_and_charged) {
     stage_open(&s, PLANS);
     ck_assert_int_eq(post("/_jotgate/subjects/ada/charge", "{\"policy\":\"daily\",\"n\":2}"), 200);
-    ck_assert_ptr_nonnull(strstr(BODY(&s), "{\"policy\":\"free/default/daily\",\"remaining\":0}"));
-    ck_assert_ptr_nonnull(strstr(BODY(&s), "{\"policy\":\"pro/default/daily\",\"remaining\":7}"));
+    says_of("free/default/daily", 2, 0, 2);
+    says_of("pro/default/daily", 9, 7, 2);
     ck_assert_int_eq(refuse(&s, as_ada()), 429);
     ck_assert_int_eq(post("/_jotgate/subjects/ada/grant", "{\"policy\":\"daily\",\"n\":1}"), 200);
     ck_assert_int_eq(pass(&s, as_ada()), 200);
     ck_assert_int_eq(refuse(&s, as_ada()), 429);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(what_was_used_is_told_and_forgotten) {
+    stage_open(&s, PLANS);
+    ck_assert_int_eq(pass(&s, as_ada()), 200);
+    ck_assert_int_eq(call("GET", "/_jotgate/subjects/ada/usage", TOKEN, ""), 200);
+    says_of("free/default/daily", 2, 1, 1);
+    says_of("pro/default/daily", 9, 8, 1);
+    ck_assert_int_eq(
+        post("/_jotgate/subjects/ada/charge", "{\"policy\":\"free/default/daily\",\"n\":5}"), 200);
+    says_of("free/default/daily", 2, 0, 6); /* the debt, too */
+    ck_assert_int_eq(refuse(&s, as_ada()), 429);
+    ck_assert_int_eq(post("/_jotgate/subjects/ada/reset", ""), 200);
+    says_of("free/default/daily", 2, 2, 0);
+    ck_assert_int_eq(pass(&s, as_ada()), 200);
+    ck_assert_int_eq(call("GET", "/_jotgate/subjects/bob/usage", TOKEN, ""), 200);
+    says_of("free/default/daily", 2, 2, 0);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(what_shares_no_counter_is_changed_in_each) {
+    stage_open(&s, "# with an admin token\n"
+                   "plans: { default: free, tiers: {\n"
+                   "  free: { default: [ { name: burst, rate: 60/hour, burst: 5 },"
+                   "                     { name: streams, concurrent: 2 } ] },\n"
+                   "  pro: { default: [ { name: burst, rate: 60/hour, burst: 9 } ] } } }\n"
+                   "limits: { per_ip: { key: ip, rate: 7/hour } }\n");
+    ck_assert_int_eq(post("/_jotgate/subjects/ada/charge", "{\"policy\":\"burst\",\"n\":3}"), 200);
+    says_of("free/default/burst", 5, 2, 3);
+    says_of("pro/default/burst", 9, 6, 3);
+    ck_assert_int_eq(call("GET", "/_jotgate/subjects/ada/usage", TOKEN, ""), 200);
+    ck_assert_ptr_null(strstr(BODY(&s), "streams"));
+    ck_assert_ptr_null(strstr(BODY(&s), "per_ip"));
+    ck_assert_int_eq(post("/_jotgate/subjects/ada/grant", "{\"policy\":\"streams\",\"n\":1}"), 400);
+    ck_assert_int_eq(post("/_jotgate/subjects/ada/grant", "{\"policy\":\"per_ip\",\"n\":1}"), 400);
+    ck_assert_int_eq(post("/_jotgate/subjects/ada/grant", "{\"policy\":\"\",\"n\":1}"), 400);
     stage_close(&s);
 }
 END_TEST
@@ -168,6 +219,8 @@ START_TEST(other_paths_and_methods_are_told_so) {
     ck_assert_int_eq(call("GET", "/_jotgate/deny", TOKEN, ""), 405);
     ck_assert_int_eq(post("/_jotgate/subjects/ada/promote", "{}"), 404);
     ck_assert_int_eq(post("/_jotgate/subjects/ada/grant/", "{}"), 404);
+    ck_assert_int_eq(post("/_jotgate/subjects/ada/usage", "{}"), 405);
+    ck_assert_int_eq(call("GET", "/_jotgate/subjects/ada/reset", TOKEN, ""), 405);
     stage_close(&s);
 }
 END_TEST
@@ -203,6 +256,7 @@ END_TEST
 SUITE_MAIN("gateway/admin_api", without_a_token_in_the_settings_the_paths_do_not_exist,
            who_has_not_the_token_is_refused_and_soon_not_even_looked_at,
            a_record_is_written_read_and_forgotten, a_payer_is_let_in,
-           what_was_used_is_given_back_and_charged, who_was_revoked_signs_in_anew,
+           what_was_used_is_given_back_and_charged, what_was_used_is_told_and_forgotten,
+           what_shares_no_counter_is_changed_in_each, who_was_revoked_signs_in_anew,
            who_is_denied_is_out_until_it_is_lifted, garbage_is_refused_and_told_what_is_wrong,
            other_paths_and_methods_are_told_so, a_body_is_at_most_64_kib, browsers_are_not_let_in)

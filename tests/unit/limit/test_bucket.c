@@ -51,6 +51,17 @@ START_TEST(remaining_and_reset_count_this_call_in) {
 }
 END_TEST
 
+START_TEST(what_is_used_is_rounded_up) {
+    struct bucket b = {0};
+    ck_assert_int_eq(bucket_used(&b, &PER_MINUTE_7, START_NS), 0);
+    ck_assert(bucket_take(&b, &PER_MINUTE_7, 2, START_NS).allowed);
+    ck_assert_int_eq(bucket_used(&b, &PER_MINUTE_7, START_NS), 2);
+    ck_assert_int_eq(bucket_used(&b, &PER_MINUTE_7, START_NS + 60 * NS_PER_S / 7), 2);
+    ck_assert_int_eq(bucket_used(&b, &PER_MINUTE_7, START_NS + 60 * NS_PER_S / 7 + 1), 1);
+    ck_assert_int_eq(bucket_used(&b, &PER_MINUTE_7, START_NS + 60 * NS_PER_S), 0);
+}
+END_TEST
+
 START_TEST(exhausted_bucket_says_how_long_to_wait_to_the_ns) {
     struct bucket b = {0};
     ck_assert(bucket_take(&b, &PER_MINUTE_1, 1, START_NS).allowed);
@@ -335,6 +346,7 @@ int main(void) {
     tcase_add_test(take, a_cost_of_several_is_refused_when_too_few_are_left);
     tcase_add_test(take, a_cost_of_nothing_is_always_allowed_and_counts_nothing);
     tcase_add_test(take, an_older_clock_gives_nothing_away);
+    tcase_add_test(take, what_is_used_is_rounded_up);
     tcase_add_test(take, a_bucket_is_new_again_exactly_when_it_said);
     suite_add_tcase(suite, take);
     TCase *exact = tcase_create("exact");

@@ -448,6 +448,11 @@ START_TEST(what_was_seen_elsewhere_stands_here_from_then_on) {
     ck_assert(limit_counter_take(&seen, &charge, AT(START_NS)).allowed);
     memory_limits_put(limits, &charge, &seen, AT(START_NS));
     ck_assert_int_eq(remaining(limits, &policy, STR("u"), START_NS), 3);
+    union limit_counter got = memory_limits_get(limits, &charge, AT(START_NS));
+    ck_assert_int_eq(got.bucket.tat_ns, seen.bucket.tat_ns);
+    const struct limit_charge stranger = {.policy = &policy, .key = STR("v")};
+    got = memory_limits_get(limits, &stranger, AT(START_NS));
+    ck_assert_int_eq(got.bucket.tat_ns, 0);
     memory_limits_put(limits, &charge, &(union limit_counter){0}, AT(START_NS));
     ck_assert_int_eq(remaining(limits, &policy, STR("u"), START_NS), 10);
     memory_limits_free(limits);

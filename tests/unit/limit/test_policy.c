@@ -93,6 +93,22 @@ START_TEST(no_debt_is_too_large_to_be_told) {
 }
 END_TEST
 
+START_TEST(what_was_used_is_told_to_the_debt_and_a_part_of_a_call_is_a_call) {
+    const struct limit_charge charges[] = {{.policy = &rate, .cost = 3},
+                                           {.policy = &monthly, .cost = 3}};
+    const struct now later = {now.mono_ns + 1, INT64_C(1701388800) * NS_PER_S};
+    for (size_t i = 0; i < 2; i++) {
+        union limit_counter c = {0};
+        ck_assert_int_eq(limit_counter_used(&c, charges[i].policy, &now), 0);
+        struct limit_state taken = limit_counter_take(&c, &charges[i], &now);
+        ck_assert_int_eq(limit_counter_used(&c, charges[i].policy, &now), 3);
+        limit_counter_settle(&c, &charges[i], 97, &taken, &now);
+        ck_assert_int_eq(limit_counter_used(&c, charges[i].policy, &now), 100);
+        ck_assert_int_eq(limit_counter_used(&c, charges[i].policy, &later), i == 0 ? 100 : 0);
+    }
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("limit/policy");
     TCase *names = tcase_create("names");
@@ -106,6 +122,7 @@ int main(void) {
     tcase_add_test(counters, an_anchor_day_means_nothing_to_a_daily_quota);
     tcase_add_test(counters, debt_of_a_rate_is_paid_by_the_rate);
     tcase_add_test(counters, no_debt_is_too_large_to_be_told);
+    tcase_add_test(counters, what_was_used_is_told_to_the_debt_and_a_part_of_a_call_is_a_call);
     suite_add_tcase(suite, counters);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
