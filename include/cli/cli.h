@@ -15,6 +15,7 @@ int command_check(int argc, char **argv);
 int command_verify(int argc, char **argv);
 int command_mint(int argc, char **argv);
 int command_jwks(int argc, char **argv);
+int command_usage(int argc, char **argv);
 int command_health(int argc, char **argv);
 
 /* ---- what commands share ---- */
@@ -26,5 +27,12 @@ struct settings *cli_settings(const char *file) MUST_USE;
 /* A whole file or standard input ("-"), at most 8 MiB, appended. -errno, -EFBIG. */
 int cli_read(const char *path, struct buffer *out) MUST_USE;
 
-/* One blocking GET of loopback or another address for tools (health, jwks, demo): status, or -errno. `fields` are complete lines. */
-int cli_get(struct str address, struct str path, struct str fields, struct buffer *body) MUST_USE;
+/* One blocking question to loopback or another address for tools (health, jwks, usage, demo): status, or -errno. The answer's body is
+ * appended to `answer`. */
+struct cli_request {
+    struct str method, path;
+    struct str fields; /* complete lines */
+    struct str body;   /* with a Content-Length where it is not empty, and of POST always */
+};
+int cli_ask(struct str address, const struct cli_request *request, struct buffer *answer) MUST_USE;
+int cli_get(struct str address, struct str path, struct str fields, struct buffer *answer) MUST_USE;

@@ -57,6 +57,13 @@ static const struct command {
      "usage: jotgate jwks [refresh] [-c FILE]\n\n"
      "Asks the running gateway's admin listener which key sets it holds and how old they are. 'refresh' makes it fetch them now,\n"
      "whatever the cooldown, and waits for the outcome. Run it on the gateway's machine, with the gateway's settings.\n"},
+    {"usage", command_usage, "what a subject has used of every limit; reset it, or give some back",
+     "usage: jotgate usage SUBJECT [--reset | --grant POLICY=N] [-c FILE]\n\n"
+     "Asks the running gateway what SUBJECT (a token's sub) has used of every limit that counts by subject, in every plan, wherever it is counted,\n"
+     "memory or Redis: one line of JSON a limit. Run it on the gateway's machine, with its settings and its JOTGATE_ADMIN_TOKEN.\n\n"
+     "  --reset            first forgets what was used of all of them, debts included\n"
+     "  --grant POLICY=N   first gives back up to N of what was used of POLICY: a limit's name (daily), or its id (free/default/daily)\n\n"
+     "Exit: 0 done, 1 the gateway refused or did not answer, 2 usage or settings.\n"},
     {"health", command_health, "exit 0 when the gateway on this machine is alive",
      "usage: jotgate health [-c FILE]\n\nAsks /_jotgate/health on the address that the settings listen on. For HEALTHCHECK.\n"},
     {"version", command_version, "print the version", "usage: jotgate version\n"},

@@ -86,9 +86,17 @@ static int read_answer(struct str answer, struct buffer *body) {
     return -EPROTO;
 }
 
-static int ask(int fd, struct str path, struct str fields, struct buffer *text) {
-    TRY(buffer_printf(text, "GET " STR_FMT " HTTP/1.0\r\nHost: localhost\r\n" STR_FMT "\r\n",
-                      STR_ARG(path), STR_ARG(fields)));
+static int put_request(struct buffer *text, const struct cli_request *request) {
+    TRY(buffer_printf(text, STR_FMT " " STR_FMT " HTTP/1.0\r\nHost: localhost\r\n" STR_FMT,
+                      STR_ARG(request->method), STR_ARG(request->path), STR_ARG(request->fields)));
+    if (request->body.n > 0 || str_eq(request->method, STR("POST")))
+        TRY(buffer_printf(text, "Content-Length: %zu\r\n", request->body.n));
+    TRY(buffer_append(text, STR("\r\n")));
+    return buffer_append(text, request->body);
+}
+
+static int ask(int fd, const struct cli_request *request, struct buffer *text) {
+    TRY(put_request(text, request));
     TRY(write_all(fd, buffer_bytes(text)));
     buffer_clear(text);
     return read_all(fd, text);
@@ -96,14 +104,20 @@ static int ask(int fd, struct str path, struct str fields, struct buffer *text) 
 
 /* HTTP/1.0: the answer ends with the connection, so that its framing need not be read. Host is not the address, which may be
  * ":8080" or "unix:/x"; whom we ask does not look at it. */
-int cli_get(struct str address, struct str path, struct str fields, struct buffer *body) {
+int cli_ask(struct str address, const struct cli_request *request, struct buffer *answer) {
     struct buffer text = {0};
     CLEANUP(cleanup_close) int fd = connect_to(address);
     if (fd < 0)
         return fd;
-    int status = ask(fd, path, fields, &text);
+    int status = ask(fd, request, &text);
     if (status == 0)
-        status = read_answer(buffer_bytes(&text), body);
+        status = read_answer(buffer_bytes(&text), answer);
     buffer_release(&text);
     return status;
+}
+
+int cli_get(struct str address, struct str path, struct str fields, struct buffer *answer) {
+    return cli_ask(address,
+                   &(struct cli_request){.method = STR("GET"), .path = path, .fields = fields},
+                   answer);
 }

@@ -100,8 +100,8 @@ START_TEST(the_version_is_one_line) {
 END_TEST
 
 START_TEST(every_command_has_help) {
-    static const char *const names[] = {"run",  "demo",   "check",   "verify", "mint",
-                                        "jwks", "health", "version", "help"};
+    static const char *const names[] = {"run",  "demo",  "check",  "verify",  "mint",
+                                        "jwks", "usage", "health", "version", "help"};
     ck_assert_int_eq(RUN("help"), EXIT_OK);
     static char all[sizeof(said)];
     memcpy(all, said, sizeof(all));
@@ -127,6 +127,54 @@ START_TEST(what_is_no_command_is_a_usage_error) {
     ck_assert_int_eq(RUN("check", "-c"), EXIT_USAGE);
     ck_assert_int_eq(RUN("jwks", "refresh", "more"), EXIT_USAGE);
     ck_assert_int_eq(RUN("health", "more"), EXIT_USAGE);
+}
+END_TEST
+
+START_TEST(what_usage_cannot_use_is_a_usage_error) {
+    static const char long_name[] =
+        "0123456789012345678901234567890123456789012345678901234567890123"
+        "0123456789012345678901234567890123456789012345678901234567890123"
+        "0123456789012345678901234567890123456789012345678901234567890123"
+        "0123456789012345678901234567890123456789012345678901234567890123+";
+    static const char *const rows[][3] = {
+        {NULL},
+        {""},
+        {long_name},
+        {"--reset"},
+        {"--nonsense"},
+        {"ada", "bob"},
+        {"ada", "-c"},
+        {"ada", "--grant"},
+        {"ada", "--grant", "daily"},
+        {"ada", "--grant", "daily="},
+        {"ada", "--grant", "=5"},
+        {"ada", "--grant", "daily=0"},
+        {"ada", "--grant", "daily=-5"},
+        {"ada", "--grant", "daily=1000000001"},
+        {"ada", "--grant", "daily=many"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        ck_assert_msg(RUN("usage", rows[i][0], rows[i][1], rows[i][2]) == EXIT_USAGE, "row %zu", i);
+        ASSERT_COMPLAINED("Try 'jotgate help usage'.");
+    }
+    ck_assert_int_eq(RUN("usage", "ada", "--reset", "--grant", "daily=5"), EXIT_USAGE);
+    ASSERT_COMPLAINED("one of --reset and --grant");
+}
+END_TEST
+
+START_TEST(usage_needs_the_token_and_a_gateway) {
+    begin();
+    setenv("SUPABASE_URL", "https://abc.supabase.co", 1);
+    setenv("PORT", "1", 1);
+    unsetenv("JOTGATE_ADMIN_TOKEN");
+    ck_assert_int_eq(RUN("usage", "ada"), EXIT_USAGE);
+    ASSERT_COMPLAINED("JOTGATE_ADMIN_TOKEN");
+    setenv("JOTGATE_ADMIN_TOKEN", "0123456789012345678901234567890123456789", 1);
+    ck_assert_int_eq(RUN("usage", "ada"), EXIT_REFUSED);
+    ASSERT_COMPLAINED("no answer on");
+    ck_assert_ptr_null(strstr(complained, "0123456789"));
+    unsetenv("JOTGATE_ADMIN_TOKEN");
+    end();
 }
 END_TEST
 
@@ -357,7 +405,8 @@ START_TEST(a_usage_error_points_to_the_help) {
 END_TEST
 
 SUITE_MAIN("cli/cli", the_version_is_one_line, every_command_has_help,
-           what_is_no_command_is_a_usage_error, check_prints_what_takes_effect_and_masks_secrets,
+           what_is_no_command_is_a_usage_error, what_usage_cannot_use_is_a_usage_error,
+           usage_needs_the_token_and_a_gateway, check_prints_what_takes_effect_and_masks_secrets,
            settings_that_cannot_be_read_are_told_by_line,
            a_gateway_that_is_not_there_is_not_healthy, what_mint_signs_verify_believes,
            verify_refuses_and_says_why, verify_answers_every_line,
