@@ -25,6 +25,8 @@ struct keyset_options {
         allows_symmetric; /* `oct` and private keys count too (local files of `jotgate verify` only) */
     struct str
         hs256_secret; /* added as a key without kid for HS256; empty: none. Not less than 32 bytes otherwise (asserted). */
+    bool
+        is_lasting; /* it will check many tokens: the first 8 of its P-256 keys are worth 20 ms and 150 KiB each */
     /* called for each skipped key with its kid (may be empty) and a constant reason; may be NULL */
     void (*on_skipped)(void *arg, struct str kid, const char *reason);
     void *arg;

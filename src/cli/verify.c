@@ -103,8 +103,10 @@ static void on_skipped(void *arg, struct str kid, const char *reason) {
 static struct keyring *read_keys(const char *path) {
     struct buffer text = {0};
     struct keyset *set = NULL;
-    struct keyset_options options = {
-        .algorithms = ALGORITHMS_ALL, .allows_symmetric = true, .on_skipped = on_skipped};
+    struct keyset_options options = {.algorithms = ALGORITHMS_ALL,
+                                     .allows_symmetric = true,
+                                     .is_lasting = true,
+                                     .on_skipped = on_skipped};
     char why[160] = "";
     int failure = cli_read(path, &text);
     if (failure == 0)

@@ -45,6 +45,7 @@ static int parse(const struct key_issuer *issuer, struct str document, struct ke
     const struct keyset_options options = {
         .algorithms = issuer->origin->algorithms,
         .hs256_secret = issuer->origin->hs256_secret,
+        .is_lasting = true,
         .on_skipped = on_skipped,
         .arg = (void *)issuer,
     };
