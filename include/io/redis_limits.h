@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 #include "io/redis.h"
+#include "limit/lease.h"
 #include "limit/limiter.h"
 
-/* The limits of one request counted in Redis, exactly: one script and one round trip for all of
+/* The limits of one request counted in Redis: one script and one round trip for all of
  * them (on a Cluster one for each key that is limited), by Redis' own clock. Nothing is counted
  * unless everything allows: what an earlier script of the same request took is given back when a
  * later one refuses.
@@ -16,12 +17,14 @@
  * KIND is the limit's key (subject, ip ...), KEY whom it counts; one that is longer than 64 bytes or
  * has other bytes than letters, digits and -_.:@+|/ is its SHA-256, as #HEX, so that no caller can
  * spell another's. What stands between the braces decides the slot, so all counters of one caller
- * are together. The value is two numbers, A:B:
+ * are together. The value is two numbers, A:B, or while
+ * something is lent to machines (lease.h) five, A:B:EPOCH:LENT:BEFORE:
  *
  *   a rate      the theoretical arrival time (bucket.h), A microseconds and B parts of 1/COUNT us
  *   a quota     B calls in the window that ends at A (unix seconds)
+ *   the ledger  LENT calls were lent in EPOCH (unix time / 10 s) and BEFORE in the one before it
  *
- * Over all machines, in any window of T, the calls admitted by a rate are at most
+ * Where nothing is lent, over all machines, in any window of T, the calls admitted by a rate are at most
  * burst + count * T / period, and in any calendar window those admitted by a quota at most its limit,
  * while Redis keeps its data. A restart or failover that loses writes forgets them. */
 struct redis_limits;
@@ -40,21 +43,27 @@ struct redis_taking {
 
     struct redis_limits *limits; /* the rest is the mechanism's */
     const struct limit_charge *charges;
+    const struct lease_wish *wishes;
     struct redis_call call;
     bool counts, is_refused;
     unsigned asking, asked, taken; /* of the charges, as bits */
     int64_t now_us[LIMITER_CHARGES_MAX];
+    int64_t lent[LIMITER_CHARGES_MAX], epochs[LIMITER_CHARGES_MAX];
     union limit_counter before[LIMITER_CHARGES_MAX];
 };
 
-/* Takes them all, or none; without `counts` it only looks. 1 <= n <= LIMITER_CHARGES_MAX; the charges
- * are borrowed until on_done, which never comes from inside. -ENOMEM, -E2BIG. */
+/* Takes them all, or none; without `counts` it only looks. 1 <= n <= LIMITER_CHARGES_MAX. `wishes`, one for each charge or NULL for none:
+ * the leases that are over come back first, whatever comes of the charges, and what is taken is lent more. Both are borrowed
+ * until on_done, which never comes from inside. -ENOMEM, -E2BIG. */
 int redis_limits_take(struct redis_limits *limits, struct redis_taking *taking,
-                      const struct limit_charge *charges, size_t n, bool counts,
+                      const struct limit_charge *charges, const struct lease_wish *wishes, size_t n,
+                      bool counts,
                       void (*on_done)(struct redis_taking *, enum redis_verdict)) MUST_USE;
 /* After ANSWERED: how charge i's counter stands now, its bucket in the monotonic clock's time. */
 union limit_counter redis_taking_found(const struct redis_taking *taking, size_t i,
                                        int64_t mono_ns);
+/* After ANSWERED: what charge i was lent. On a Cluster also when another charge refused. */
+struct lease_grant redis_taking_grant(const struct redis_taking *taking, size_t i);
 void redis_limits_cancel(struct redis_taking *taking); /* no on_done; fine when idle */
 
 /* What a taken charge cost in truth became known: charge `change` more to each, or give back
@@ -62,3 +71,11 @@ void redis_limits_cancel(struct redis_taking *taking); /* no on_done; fine when 
  * and a call that follows at once may come before it. */
 void redis_limits_settle(struct redis_limits *limits, const struct limit_charge *charges,
                          const struct limit_outcome *outcome, int64_t change);
+
+/* A lease that nobody asks for any more goes back to the counter with this key (redis_limits_key); `rate` is a rate's. Nobody waits for it. */
+void redis_limits_return(struct redis_limits *limits, struct str key, enum limit_kind kind,
+                         const struct bucket_rule *rate, const struct lease_rest *rest);
+#define REDIS_LIMITS_KEY_MAX 512
+/* False: it is too long, or the library fails. */
+bool redis_limits_key(const struct redis_limits *limits, const struct limit_charge *charge,
+                      char out[REDIS_LIMITS_KEY_MAX]) MUST_USE;

@@ -48,10 +48,25 @@ struct lease_grant {
  * the limit. Capacities below 100 / LEASE_SHARE_PERCENT lend nothing. */
 struct lease_grant lease_take(struct lease_shared *shared, const struct limit_charge *charge,
                               int64_t wanted, const struct now *now);
-/* The lease is over, once: `left` of what `grant` lent was not spent and comes back, and none of it counts as lent any more. Machines do it before they ask
- * for the next, and when they go idle; what died first is lost to all, and needs no return. */
-void lease_return(struct lease_shared *shared, const struct limit_charge *charge, int64_t left,
-                  const struct lease_grant *grant, const struct now *now);
+/* What was lent in `epoch`, and how long it lives from wall_ns on. */
+struct lease_grant lease_grant_at(enum limit_kind kind, const struct limit_state *state,
+                                  int64_t lent, int64_t epoch, int64_t wall_ns);
+
+/* A lease that is over. All zero: there was none. */
+struct lease_rest {
+    int64_t left;               /* of what was lent: not spent */
+    int64_t lent, epoch, end_s; /* as it was lent; when a quota's window ends */
+};
+/* Once: what is left comes back, and none of it counts as lent any more. Machines do it before they ask for the next, and when they go
+ * idle; of what died first, or was forgotten where all count, nothing comes back. */
+void lease_return(struct lease_shared *shared, const struct limit_charge *charge,
+                  const struct lease_rest *rest, const struct now *now);
+
+/* What a machine asks for beside the call. All zero: nothing. */
+struct lease_wish {
+    int64_t wanted; /* up to LEASE_WANTED_MAX */
+    struct lease_rest rest;
+};
 
 /* ---- at one machine */
 
@@ -60,11 +75,14 @@ struct lease {
     int64_t given, left;
     int64_t wanted;  /* when it was asked for */
     int64_t dies_ns; /* monotonic */
+    int64_t epoch, end_s;
 };
 /* Pay from the lease. False: it is spent or dead; ask. */
 bool lease_spend(struct lease *lease, int64_t cost, int64_t mono_ns);
-/* How much more to ask for: nothing for who comes seldom, twice as much when the last lease was spent before it died, what was spent of it when not. */
+/* How much more to ask for: nothing for who comes seldom, several times as much when the last lease was spent before it died, what was spent of it when not. */
 int64_t lease_wanted(const struct lease *lease, int64_t mono_ns);
 /* Hold what was lent. `asked_ns` is when the question was sent (monotonic): the life counts from there. */
 void lease_hold(struct lease *lease, const struct lease_grant *grant, int64_t wanted,
                 int64_t asked_ns);
+/* It is over: what has to go back. */
+struct lease_rest lease_end(struct lease *lease);

@@ -144,8 +144,8 @@ static enum counting_verdict ask(struct exchange *x, bool counts) {
     struct counting *counting = x->parts->counting;
     for (size_t i = 0; i < x->n_charges && !counts; i++)
         x->charges[i].cost = 0; /* what stands, not what one more would meet */
-    if (redis_limits_take(counting->limits, &x->count.taking, x->charges, x->n_charges, counts,
-                          on_taken) < 0)
+    if (redis_limits_take(counting->limits, &x->count.taking, x->charges, NULL, x->n_charges,
+                          counts, on_taken) < 0)
         return decide_alone(x, counts);
     x->count.step = COUNT_ASKING;
     return COUNTING_LATER;

@@ -4,7 +4,7 @@
 #include "io/redis_codec.h"
 #include "limit/policy.h"
 
-#define REDIS_COUNTER_KEY_MAX 512
+#define REDIS_COUNTER_KEY_MAX 512                /* REDIS_LIMITS_KEY_MAX */
 #define REDIS_COUNTER_MAX     (INT64_C(1) << 53) /* what Lua's numbers hold exactly */
 
 /* False: it is too long, or the library fails. */

@@ -31,18 +31,22 @@ static int64_t lendable(const struct lease_ledger *ledger, const struct limit_po
     return n > 0 ? n : 0;
 }
 
+struct lease_grant lease_grant_at(enum limit_kind kind, const struct limit_state *state,
+                                  int64_t lent, int64_t epoch, int64_t wall_ns) {
+    int64_t life_ns = least((epoch + 2) * LEASE_EPOCH_NS - wall_ns, 2 * LEASE_EPOCH_NS);
+    if (kind == LIMIT_QUOTA)
+        life_ns = least(life_ns, state->window.end_s * NS_PER_S - wall_ns);
+    return (struct lease_grant){*state, lent, life_ns, epoch};
+}
+
 struct lease_grant lease_take(struct lease_shared *shared, const struct limit_charge *charge,
                               int64_t wanted, const struct now *now) {
     assert(wanted >= 0);
     shared->ledger = ledger_at(&shared->ledger, now->wall_ns);
     struct lease_ledger *ledger = &shared->ledger;
-    struct lease_grant grant = {
-        .state = limit_counter_take(&shared->counter, charge, now),
-        .epoch = ledger->epoch,
-        .life_ns = least((ledger->epoch + 2) * LEASE_EPOCH_NS - now->wall_ns, 2 * LEASE_EPOCH_NS),
-    };
-    if (charge->policy->kind == LIMIT_QUOTA)
-        grant.life_ns = least(grant.life_ns, grant.state.window.end_s * NS_PER_S - now->wall_ns);
+    struct limit_state met = limit_counter_take(&shared->counter, charge, now);
+    struct lease_grant grant =
+        lease_grant_at(charge->policy->kind, &met, 0, ledger->epoch, now->wall_ns);
     if (!grant.state.allowed)
         return grant;
     struct limit_charge more = *charge;
@@ -56,17 +60,24 @@ struct lease_grant lease_take(struct lease_shared *shared, const struct limit_ch
     return grant;
 }
 
-void lease_return(struct lease_shared *shared, const struct limit_charge *charge, int64_t left,
-                  const struct lease_grant *grant, const struct now *now) {
-    assert(left >= 0 && left <= grant->lent);
+/* Where it still counts as lent; NULL: nowhere. */
+static int64_t *lent_in(struct lease_ledger *ledger, int64_t epoch) {
+    return epoch == ledger->epoch       ? &ledger->lent
+           : epoch + 1 == ledger->epoch ? &ledger->lent_before
+                                        : NULL;
+}
+
+/* What the ledger does not know was counted by nobody: a restart forgot it, or a reset. */
+void lease_return(struct lease_shared *shared, const struct limit_charge *charge,
+                  const struct lease_rest *rest, const struct now *now) {
+    assert(rest->left >= 0 && rest->left <= rest->lent);
     shared->ledger = ledger_at(&shared->ledger, now->wall_ns);
-    struct lease_ledger *ledger = &shared->ledger;
-    limit_counter_settle(&shared->counter, charge, -left, &grant->state, now);
-    /* After a restart that forgot, the ledger may know of less. */
-    if (grant->epoch == ledger->epoch)
-        ledger->lent -= least(grant->lent, ledger->lent);
-    else if (grant->epoch + 1 == ledger->epoch)
-        ledger->lent_before -= least(grant->lent, ledger->lent_before);
+    int64_t *lent = lent_in(&shared->ledger, rest->epoch);
+    if (!lent)
+        return;
+    const struct limit_state taken = {.window.end_s = rest->end_s};
+    limit_counter_settle(&shared->counter, charge, -least(rest->left, *lent), &taken, now);
+    *lent -= least(rest->lent, *lent);
 }
 
 /* ---- at one machine ---- */
@@ -81,7 +92,7 @@ bool lease_spend(struct lease *lease, int64_t cost, int64_t mono_ns) {
 int64_t lease_wanted(const struct lease *lease, int64_t mono_ns) {
     if (mono_ns >= lease->dies_ns)
         return lease->given - lease->left;
-    return least(2 * lease->wanted + 1, LEASE_WANTED_MAX);
+    return least(4 * lease->wanted + 4, LEASE_WANTED_MAX);
 }
 
 void lease_hold(struct lease *lease, const struct lease_grant *grant, int64_t wanted,
@@ -89,5 +100,13 @@ void lease_hold(struct lease *lease, const struct lease_grant *grant, int64_t wa
     *lease = (struct lease){.given = grant->lent,
                             .left = grant->lent,
                             .wanted = wanted,
-                            .dies_ns = asked_ns + grant->life_ns};
+                            .dies_ns = asked_ns + grant->life_ns,
+                            .epoch = grant->epoch,
+                            .end_s = grant->state.window.end_s};
+}
+
+struct lease_rest lease_end(struct lease *lease) {
+    struct lease_rest rest = {lease->left, lease->given, lease->epoch, lease->end_s};
+    lease->given = lease->left = 0;
+    return rest;
 }

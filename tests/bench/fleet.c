@@ -26,7 +26,6 @@ enum crowd { BUSY, OVER, RARE, CROWD_COUNT };
 struct place {
     size_t gateway, subject;
     struct lease lease;
-    struct lease_grant grant;
     struct denial denial;
     union limit_counter seen;
 };
@@ -62,17 +61,17 @@ static bool ask(struct fleet *f, struct place *p, const struct limit_charge *cha
                 const struct now *local, const struct now *shared_now) {
     struct lease_shared *shared = &f->shared[p->subject];
     int64_t wanted = lease_wanted(&p->lease, local->mono_ns);
-    if (local->mono_ns < p->lease.dies_ns)
-        lease_return(shared, charge, p->lease.left, &p->grant, shared_now);
-    else
+    if (local->mono_ns >= p->lease.dies_ns)
         f->n_stranded += p->lease.left;
-    p->grant = lease_take(shared, charge, wanted, shared_now);
-    lease_hold(&p->lease, &p->grant, wanted, local->mono_ns);
-    f->n_lent += p->grant.lent;
+    const struct lease_rest rest = lease_end(&p->lease);
+    lease_return(shared, charge, &rest, shared_now);
+    const struct lease_grant grant = lease_take(shared, charge, wanted, shared_now);
+    lease_hold(&p->lease, &grant, wanted, local->mono_ns);
+    f->n_lent += grant.lent;
     p->seen = shared->counter;
-    if (!p->grant.state.allowed)
-        denial_remember(&p->denial, charge->cost, p->grant.state.wait_ns, 0, local->mono_ns);
-    return p->grant.state.allowed;
+    if (!grant.state.allowed)
+        denial_remember(&p->denial, charge->cost, grant.state.wait_ns, 0, local->mono_ns);
+    return grant.state.allowed;
 }
 
 static bool decide(struct fleet *f, struct place *p, bool is_away, const struct now *local,

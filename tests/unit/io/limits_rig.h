@@ -45,7 +45,8 @@ __attribute__((unused)) static const struct limit_outcome *take(struct client *c
                                                                 size_t n, bool counts) {
     static struct taken taken;
     taken = (struct taken){0};
-    ck_assert_int_eq(redis_limits_take(limits, &taken.taking, charges, n, counts, on_taken), 0);
+    ck_assert_int_eq(redis_limits_take(limits, &taken.taking, charges, NULL, n, counts, on_taken),
+                     0);
     ck_assert_int_eq(taken.n_ended, 0);
     RUN_UNTIL(client->loop, taken.n_ended == 1);
     ck_assert_msg(taken.verdict == REDIS_ANSWERED, "%s", redis_verdict_name(taken.verdict));

@@ -157,7 +157,7 @@ START_TEST(values_that_nobody_of_us_wrote_do_no_harm) {
     ck_assert_int_eq(
         answer(&client, &asked, "LPUSH jotgate:{subject:u}plan/default/burst:7/86400 x"),
         REDIS_ANSWERED);
-    ck_assert_int_eq(redis_limits_take(limits, &taken.taking, &charge, 1, true, on_taken), 0);
+    ck_assert_int_eq(redis_limits_take(limits, &taken.taking, &charge, NULL, 1, true, on_taken), 0);
     RUN_UNTIL(client.loop, taken.n_ended == 1);
     ck_assert_int_eq(taken.verdict, REDIS_ERROR);
     close_all();
@@ -251,7 +251,8 @@ START_TEST(several_gateways_admit_exactly_the_limit) {
     for (size_t i = 0; i < CALLS / GATEWAYS; i++)
         for (size_t g = 0; g < GATEWAYS; g++)
             ck_assert_int_eq(
-                redis_limits_take(each[g], &taken[g][i].taking, &charge, 1, true, on_taken), 0);
+                redis_limits_take(each[g], &taken[g][i].taking, &charge, NULL, 1, true, on_taken),
+                0);
     for (size_t g = 0; g < GATEWAYS; g++)
         rig_turn(clients[g].loop); /* all have sent before anybody hears */
     for (size_t g = 0; g < GATEWAYS; g++)
@@ -275,7 +276,7 @@ START_TEST(with_redis_away_nothing_waits) {
     open_up();
     server_kill(&server);
     RUN_UNTIL(client.loop, !IS_UP(&client));
-    ck_assert_int_eq(redis_limits_take(limits, &taken.taking, &charge, 1, true, on_taken), 0);
+    ck_assert_int_eq(redis_limits_take(limits, &taken.taking, &charge, NULL, 1, true, on_taken), 0);
     ck_assert_int_eq(taken.n_ended, 0);
     rig_settle(client.loop);
     ck_assert_int_eq(taken.n_ended, 1);
@@ -290,22 +291,28 @@ START_TEST(answers_that_are_no_answers_are_nonsense) {
         ":1\r\n",
         "*0\r\n",
         "*2\r\n:1\r\n:1\r\n",
-        "*4\r\n:0\r\n:1\r\n:0\r\n:0\r\n",
-        "*4\r\n:1700000000000000\r\n:0\r\n:0\r\n:0\r\n", /* refused, but why? */
-        "*4\r\n:1700000000000000\r\n:1\r\n:-1\r\n:0\r\n",
-        "*4\r\n:1700000000000000\r\n:1\r\n:0\r\n:7\r\n",
-        "*4\r\n:1700000000000000\r\n:1\r\n:9223372036854775807\r\n:0\r\n",
-        "*4\r\n:1700000000000000\r\n:1\r\n+a\r\n+b\r\n",
-        "*4\r\n:9223372036854775807\r\n:1\r\n:0\r\n:0\r\n",
-        "*4\r\n:1700000000000000\r\n:1\r\n:900000000000000\r\n:0\r\n", /* allowed, but full */
+        "*4\r\n:1700000000000000\r\n:1\r\n:0\r\n:0\r\n",
+        "*6\r\n:0\r\n:1\r\n:0\r\n:0\r\n:0\r\n:0\r\n",
+        "*6\r\n:1700000000000000\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n", /* refused, but why? */
+        "*6\r\n:1700000000000000\r\n:1\r\n:-1\r\n:0\r\n:0\r\n:0\r\n",
+        "*6\r\n:1700000000000000\r\n:1\r\n:0\r\n:7\r\n:0\r\n:0\r\n",
+        "*6\r\n:1700000000000000\r\n:1\r\n:9223372036854775807\r\n:0\r\n:0\r\n:0\r\n",
+        "*6\r\n:1700000000000000\r\n:1\r\n+a\r\n+b\r\n:0\r\n:0\r\n",
+        "*6\r\n:9223372036854775807\r\n:1\r\n:0\r\n:0\r\n:0\r\n:0\r\n",
+        "*6\r\n:1700000000000000\r\n:1\r\n:900000000000000\r\n:0\r\n:0\r\n:0\r\n", /* allowed, but full */
+        "*6\r\n:1700000000000000\r\n:1\r\n:0\r\n:0\r\n:1\r\n:0\r\n", /* nobody wanted a lease */
+        "*6\r\n:1700000000000000\r\n:1\r\n:0\r\n:0\r\n:-1\r\n:0\r\n",
+        "*6\r\n:1700000000000000\r\n:1\r\n:0\r\n:0\r\n:0\r\n:-1\r\n",
+        "*6\r\n:1700000000000000\r\n:1\r\n:0\r\n:0\r\n:0\r\n:9223372036854775807\r\n",
     };
     const struct limit_charge charge = of(&policy_rate, "u", 1);
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
         struct peer *peer = peer_up();
         struct taken taken = {0};
         struct redis_limits *own = redis_limits_new(peer->client.redis, STR(""));
-        ck_assert_int_eq(redis_limits_take(own, &taken.taking, &charge, 1, true, on_taken), 0);
-        peer_hears(peer, "*14\r\n$7\r\nEVALSHA\r\n");
+        ck_assert_int_eq(redis_limits_take(own, &taken.taking, &charge, NULL, 1, true, on_taken),
+                         0);
+        peer_hears(peer, "*7\r\n$7\r\nEVALSHA\r\n");
         peer_says(peer, answers[i]);
         RUN_UNTIL(peer->client.loop, taken.n_ended == 1);
         ck_assert_msg(taken.verdict == REDIS_NONSENSE, "%s: %s", answers[i],

@@ -139,7 +139,6 @@ END_TEST
 
 struct machine {
     struct lease lease;
-    struct lease_grant grant;
 };
 
 struct fleet {
@@ -160,9 +159,8 @@ static int64_t held(const struct fleet *f) {
 
 static void give_back(struct fleet *f, struct machine *m) {
     const struct limit_charge charge = {.policy = &f->policy};
-    if (f->now.mono_ns < m->lease.dies_ns) /* else it is lost to all */
-        lease_return(&f->shared, &charge, m->lease.left, &m->grant, &f->now);
-    m->lease = (struct lease){.wanted = m->lease.wanted};
+    const struct lease_rest rest = lease_end(&m->lease);
+    lease_return(&f->shared, &charge, &rest, &f->now);
 }
 
 static bool call(struct fleet *f, struct machine *m, int64_t cost) {
@@ -171,10 +169,10 @@ static bool call(struct fleet *f, struct machine *m, int64_t cost) {
         return true;
     int64_t wanted = lease_wanted(&m->lease, f->now.mono_ns);
     give_back(f, m);
-    m->grant = lease_take(&f->shared, &charge, wanted, &f->now);
-    lease_hold(&m->lease, &m->grant, wanted, f->now.mono_ns);
+    const struct lease_grant grant = lease_take(&f->shared, &charge, wanted, &f->now);
+    lease_hold(&m->lease, &grant, wanted, f->now.mono_ns);
     f->n_asked++;
-    return m->grant.state.allowed;
+    return grant.state.allowed;
 }
 
 static void pass_time(struct fleet *f, int64_t ns) {
@@ -315,6 +313,27 @@ START_TEST(a_refused_call_is_lent_nothing) {
 }
 END_TEST
 
+START_TEST(what_was_forgotten_meanwhile_does_not_come_back) {
+    const struct limit_policy policy = {.kind = LIMIT_QUOTA,
+                                        .quota = {WINDOW_DAY, 1, 1000, &ZONE_UTC}};
+    const struct limit_charge charge = {.policy = &policy, .cost = 1};
+    const struct now now = {NS_PER_S, WALL_NS};
+    struct lease_shared shared = {0};
+    struct lease lease = {0};
+    struct lease_grant grant = lease_take(&shared, &charge, 10, &now);
+    lease_hold(&lease, &grant, 10, now.mono_ns);
+    shared = (struct lease_shared){0}; /* a reset */
+    for (int i = 0; i < 20; i++)
+        (void)lease_take(&shared, &charge, 0, &now);
+    struct lease_rest rest = lease_end(&lease);
+    ck_assert_int_eq(rest.left, 10);
+    lease_return(&shared, &charge, &rest, &now);
+    ck_assert_int_eq(shared.counter.window.used, 20);
+    rest = lease_end(&lease);
+    ck_assert_int_eq(rest.lent, 0);
+}
+END_TEST
+
 START_TEST(a_shared_clock_that_goes_back_lends_no_more) {
     const struct limit_policy policy = {.kind = LIMIT_RATE, .rate = {NS_PER_S, 1000, 1000}};
     const struct limit_charge charge = {.policy = &policy, .cost = 1};
@@ -336,4 +355,5 @@ SUITE_MAIN("limit/lease", a_bucket_admits_exactly_what_every_window_allows,
            a_hot_subject_at_a_tenth_of_its_limit_asks_50_times_in_1000,
            near_the_limit_every_call_asks_and_nothing_is_stranded, small_limits_are_never_lent,
            a_quotas_leases_die_with_its_window, a_refused_call_is_lent_nothing,
+           what_was_forgotten_meanwhile_does_not_come_back,
            a_shared_clock_that_goes_back_lends_no_more)
