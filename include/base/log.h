@@ -32,6 +32,11 @@ void log_set_level(enum log_level lowest); /* from now on */
 void log_stop(void);                       /* flushes for at most a second */
 uint64_t log_dropped(void);
 
+/* What several threads notice, each for itself, like a server that is away, is one event: true for the first who sees `what` begin,
+ * and for the last who sees it end. Who began it ends it once. */
+bool log_begins(struct str what);
+bool log_ends(struct str what);
+
 /* `text` is a literal: it greps to its line. */
 void log_fields(enum log_level level, const char *text, const struct log_field *fields, size_t n);
 

@@ -20,9 +20,18 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum { RING_BYTES = 1 << 20, NAP_MS = 5, STOP_WAIT_MS = 1000 };
+
+/* Something that goes on, and how many threads see it. */
+struct condition {
+    struct condition *next;
+    unsigned n_seers;
+    size_t n;
+    char what[];
+};
 
 static struct {
     _Atomic int lowest;
@@ -36,6 +45,7 @@ static struct {
     bool has_writer, is_asleep, is_stopping;
     size_t head, length; /* in the ring */
     uint64_t dropped, dropped_reported;
+    struct condition *conditions;
     char ring[RING_BYTES];
 } sink = {
     .lowest = LEVEL_INFO,
@@ -205,6 +215,51 @@ uint64_t log_dropped(void) {
     uint64_t dropped = sink.dropped;
     pthread_mutex_unlock(&sink.lock);
     return dropped;
+}
+
+/* ---- what several threads notice ---- */
+
+/* Where it hangs, or would. The lock is held. */
+static struct condition **find_condition(struct str what) {
+    struct condition **at = &sink.conditions;
+    while (*at && !str_eq(what, (struct str){(*at)->what, (*at)->n}))
+        at = &(*at)->next;
+    return at;
+}
+
+static struct condition *enter_condition(struct str what) {
+    struct condition *condition = calloc(1, sizeof(*condition) + what.n);
+    if (!condition)
+        return NULL;
+    memcpy(condition->what, what.at, what.n);
+    condition->n = what.n;
+    condition->next = sink.conditions;
+    sink.conditions = condition;
+    return condition;
+}
+
+bool log_begins(struct str what) {
+    assert(what.n > 0);
+    pthread_mutex_lock(&sink.lock);
+    struct condition *condition = *find_condition(what);
+    if (!condition)
+        condition = enter_condition(what);
+    bool is_first =
+        !condition || condition->n_seers++ == 0; /* no memory: rather twice than never */
+    pthread_mutex_unlock(&sink.lock);
+    return is_first;
+}
+
+bool log_ends(struct str what) {
+    pthread_mutex_lock(&sink.lock);
+    struct condition **at = find_condition(what), *condition = *at;
+    bool is_last = !condition || --condition->n_seers == 0;
+    if (condition && is_last) {
+        *at = condition->next;
+        free(condition);
+    }
+    pthread_mutex_unlock(&sink.lock);
+    return is_last;
 }
 
 /* ---- the writer ---- */

@@ -42,27 +42,33 @@ static const char *kind_of(const struct redis_line *line) {
 }
 
 void line_tell_away(struct redis_line *line, const char *reason) {
-    if (line->is_told_away)
+    if (line->told_away[0])
         return;
-    line->is_told_away = true;
     struct place place = place_of(line);
-    log_warn("Redis is away", F_TEXT("kind", kind_of(line)), F_TEXT("server", place.text),
-             F_TEXT("reason", reason));
+    snprintf(line->told_away, sizeof(line->told_away), "%s %s", kind_of(line), place.text);
+    if (log_begins(str_of(line->told_away)))
+        log_warn("Redis is away", F_TEXT("kind", kind_of(line)), F_TEXT("server", place.text),
+                 F_TEXT("reason", reason));
+}
+
+/* Was it away, and is it so for nobody any more? */
+static bool ends_away(struct redis_line *line) {
+    bool was_away = line->told_away[0], is_last = was_away && log_ends(str_of(line->told_away));
+    line->told_away[0] = '\0';
+    return is_last;
 }
 
 void line_tell_back(struct redis_line *line) {
-    if (!line->is_told_away)
+    if (!ends_away(line))
         return;
-    line->is_told_away = false;
     struct place place = place_of(line);
     log_info("Redis is back", F_TEXT("kind", kind_of(line)), F_TEXT("server", place.text));
 }
 
 /* What was told away and is not asked any more would stay so for ever. */
 static void tell_gone(struct redis_line *line) {
-    if (!line->is_told_away)
+    if (!ends_away(line))
         return;
-    line->is_told_away = false;
     struct place place = place_of(line);
     log_info("Redis is not needed there", F_TEXT("kind", kind_of(line)),
              F_TEXT("server", place.text));
@@ -246,6 +252,7 @@ struct redis_line *line_new(const struct line_rules *rules) {
 void line_free(struct redis_line *line) {
     if (!line)
         return;
+    (void)ends_away(line);
     shut(line);
     redis_decoder_free(line->decoder);
     buffer_release(&line->out);

@@ -76,11 +76,12 @@ struct expected {
 struct redis_line {
     const struct line_rules *rules;
     enum line_state state;
-    bool is_wanted, is_told_away;
-    char host[LINE_HOST_MAX]; /* or the path of a socket */
-    uint16_t port;            /* 0: a unix socket */
-    unsigned n_failures;      /* since something was answered */
-    struct timer timer;       /* what it means depends on the state */
+    bool is_wanted;
+    char told_away[LINE_HOST_MAX + 24]; /* whom the log calls away; empty: nobody */
+    char host[LINE_HOST_MAX];           /* or the path of a socket */
+    uint16_t port;                      /* 0: a unix socket */
+    unsigned n_failures;                /* since something was answered */
+    struct timer timer;                 /* what it means depends on the state */
     struct lookup lookup;
     struct resolved addresses;
     size_t next_address;
@@ -105,7 +106,8 @@ void line_trouble(struct redis_line *line, enum redis_verdict verdict, const cha
 void line_probe(struct redis_line *line);        /* UP: ask the time, now */
 void line_fall_silent(struct redis_line *line);  /* UP: something missed its deadline */
 void line_come_to_life(struct redis_line *line); /* a probe was answered */
-void line_tell_away(struct redis_line *line, const char *reason); /* once, in the log */
+/* In the log, once a process: of several clients the first and the last say it. */
+void line_tell_away(struct redis_line *line, const char *reason);
 void line_tell_back(struct redis_line *line);
 static inline bool line_is_up(const struct redis_line *line) {
     return line && line->state == LINE_UP;

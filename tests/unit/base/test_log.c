@@ -286,7 +286,20 @@ START_TEST(second_start_is_refused_while_the_first_runs) {
 }
 END_TEST
 
-SUITE_MAIN("base/log", event_is_one_line_of_json, time_is_now_in_utc,
+START_TEST(what_several_notice_begins_with_the_first_and_ends_with_the_last) {
+    ck_assert(log_begins(STR("redis at a")));
+    ck_assert(!log_begins(STR("redis at a")));
+    ck_assert(log_begins(STR("redis at ab"))); /* another */
+    ck_assert(!log_ends(STR("redis at a")));
+    ck_assert(log_ends(STR("redis at a")));
+    ck_assert(log_ends(STR("redis at ab")));
+    ck_assert(log_begins(STR("redis at a"))); /* anew */
+    ck_assert(log_ends(STR("redis at a")));
+}
+END_TEST
+
+SUITE_MAIN("base/log", what_several_notice_begins_with_the_first_and_ends_with_the_last,
+           event_is_one_line_of_json, time_is_now_in_utc,
            text_is_for_people_and_harmless_to_terminals, lines_below_the_level_are_not_made,
            lines_keep_their_order, threads_never_mix_their_lines,
            pipe_that_hangs_drops_lines_and_says_how_many, line_larger_than_the_queue_is_dropped,
