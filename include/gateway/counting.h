@@ -4,20 +4,24 @@
 
 /* Where a request's charges are counted: in this process' memory, or, where `redis` is configured, in Redis for all machines. The answer is
  * there now, or comes later. With Redis away `redis.on_failure` decides: each machine its share of what was left when it was last seen, counted in
- * memory; no limits; or nobody passes. Whatever was decided so bears the mark x->count.degraded. */
+ * memory; no limits; or nobody passes. Whatever was decided so bears the mark x->count.degraded; what passed as a share is told to Redis once it is
+ * back. */
 struct counting;
 struct redis;
 
 struct counting_parts {
     struct loop *loop;
-    struct redis *redis; /* freed after redis_free: its calls are cancelled there */
+    struct redis *redis;     /* freed after redis_free: its calls are cancelled there */
+    struct arrears *arrears; /* the process' */
     const struct redis_settings *settings;  /* of the start */
     struct str machine;                     /* this process' name among all */
     void (*on_counted)(struct exchange *x); /* advances the pipeline */
 };
 /* Borrows all of it. NULL when memory is out. */
 struct counting *counting_new(const struct counting_parts *parts) MUST_USE;
-void counting_free(struct counting *counting);             /* takes NULL; after redis_free */
+void counting_free(struct counting *counting); /* takes NULL; after redis_free */
+/* Counters of which Redis has still to be told, by this worker; with `all` those too that wait for any. */
+size_t counting_unsettled(const struct counting *counting, bool all);
 size_t counting_machines(const struct counting *counting); /* last seen, this one included; >= 1 */
 
 enum counting_verdict {

@@ -5,6 +5,7 @@
 #include "io/resolver.h"
 #include "limit/memory_limits.h"
 
+struct arrears;
 struct counting;
 struct feed;
 struct slots;
@@ -21,6 +22,7 @@ struct gateway_parts {
     struct key_source *keys;
     struct memory_limits *limits;
     struct counting *counting; /* the gateway's own; NULL: limits are counted in memory */
+    struct arrears *arrears;   /* what Redis has to be told, over all workers */
     struct feed *feed;         /* NULL: nobody is ever denied */
     struct slots *connections, *requests; /* open now, by address, over all workers */
     struct slots *held;                   /* of limits that say `concurrent`, over all workers */

@@ -4,11 +4,13 @@
  *     no redis ───────────────────────────────────────────────► memory
  *     redis ──► asked ──► answered ────────────────────────────► Redis' word; memory learns what it saw
  *                    └──► away, late, nonsense ──► on_failure ─► memory's share of what it saw last | all pass | none
+ *                                                                └──► and Redis is told of it when it is back
  */
 #include "gateway/counting.h"
 
 #include "io/machines.h"
 #include "io/redis_limits.h"
+#include "io/settling.h"
 #include "limit/share.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -18,6 +20,8 @@ struct counting {
     void (*on_counted)(struct exchange *x);
     struct redis_limits *limits;
     struct machines *machines;
+    struct arrears *arrears;
+    struct settling *settling;
 };
 
 struct counting *counting_new(const struct counting_parts *parts) {
@@ -26,10 +30,15 @@ struct counting *counting_new(const struct counting_parts *parts) {
         return NULL;
     counting->settings = parts->settings;
     counting->on_counted = parts->on_counted;
+    counting->arrears = parts->arrears;
     counting->limits = redis_limits_new(parts->redis, parts->settings->prefix);
     counting->machines =
         machines_new(parts->loop, parts->redis, parts->settings->prefix, parts->machine);
-    if (counting->limits && counting->machines)
+    counting->settling = settling_new(&(struct settling_parts){.loop = parts->loop,
+                                                               .redis = parts->redis,
+                                                               .prefix = parts->settings->prefix,
+                                                               .arrears = parts->arrears});
+    if (counting->limits && counting->machines && counting->settling)
         return counting;
     counting_free(counting);
     return NULL;
@@ -38,6 +47,7 @@ struct counting *counting_new(const struct counting_parts *parts) {
 void counting_free(struct counting *counting) {
     if (!counting)
         return;
+    settling_free(counting->settling);
     machines_free(counting->machines);
     redis_limits_free(counting->limits);
     free(counting);
@@ -46,6 +56,10 @@ void counting_free(struct counting *counting) {
 size_t counting_machines(const struct counting *counting) {
     size_t n = machines_seen(counting->machines);
     return n > 0 ? n : counting->settings->expected_machines;
+}
+
+size_t counting_unsettled(const struct counting *counting, bool all) {
+    return settling_under_way(counting->settling) + (all ? arrears_count(counting->arrears) : 0);
 }
 
 /* ---- in memory */
@@ -77,6 +91,15 @@ static void share_all(const struct exchange *x, struct share shares[LIMITER_CHAR
     }
 }
 
+/* Redis has to hear of what each charge cost, and of `change` more. */
+static void owe(const struct exchange *x, const struct limit_charge *costs, int64_t change,
+                int64_t machines) {
+    int64_t calls[LIMITER_CHARGES_MAX];
+    for (size_t i = 0; i < x->n_charges; i++)
+        calls[i] = (costs ? costs[i].cost : 0) + change;
+    settling_owe(x->parts->counting->settling, x->charges, &x->outcome, calls, machines);
+}
+
 static void take_share(struct exchange *x, bool counts) {
     struct share shares[LIMITER_CHARGES_MAX];
     struct limit_charge charges[LIMITER_CHARGES_MAX];
@@ -85,6 +108,8 @@ static void take_share(struct exchange *x, bool counts) {
     share_all(x, shares, charges);
     x->outcome = counts ? limiter_take(limits, charges, x->n_charges, exchange_now(x))
                         : limiter_look(limits, charges, x->n_charges, exchange_now(x));
+    if (counts && x->outcome.allowed)
+        owe(x, x->charges, 0, machines);
     for (size_t i = 0; i < x->n_charges; i++)
         x->outcome.states[i].remaining /= machines;
 }
@@ -95,6 +120,7 @@ static void settle_share(struct exchange *x, int64_t change) {
     int64_t machines = (int64_t)counting_machines(x->parts->counting);
     share_all(x, shares, charges);
     limiter_settle(x->parts->limits, charges, &x->outcome, change * machines, exchange_now(x));
+    owe(x, NULL, change, machines);
 }
 
 static enum counting_verdict decide_alone(struct exchange *x, bool counts) {

@@ -131,6 +131,8 @@ static void copy_redis_gauges(struct gateway *gateway) {
     if (worker == 0) /* of the process, not of each of its workers */
         metrics_set(metrics, worker, GAUGE_REDIS_MACHINES,
                     (int64_t)counting_machines(gateway->parts.counting));
+    metrics_set(metrics, worker, GAUGE_REDIS_UNSETTLED,
+                (int64_t)counting_unsettled(gateway->parts.counting, worker == 0));
     metrics_set(metrics, worker, GAUGE_REDIS_OPENINGS, (int64_t)redis.openings);
     metrics_set(metrics, worker, GAUGE_REDIS_CONNECTS, (int64_t)redis.connects);
     metrics_set(metrics, worker, GAUGE_REDIS_MICROSECONDS, (int64_t)(redis.latency_sum_ns / 1000));
@@ -245,6 +247,7 @@ static int start_counting(struct gateway *gateway) {
     gateway->parts.counting =
         counting_new(&(struct counting_parts){.loop = gateway->parts.loop,
                                               .redis = gateway->redis,
+                                              .arrears = gateway->parts.arrears,
                                               .settings = &gateway->first->redis,
                                               .machine = gateway->parts.via_id,
                                               .on_counted = pipeline_advance});

@@ -358,6 +358,7 @@ static int put_gauges(const struct metrics *m, struct buffer *out) {
         [GAUGE_REDIS_UP]           = {"jotgate_redis_up", "gauge", "Redis servers that are needed and answer, summed over the workers.", NULL},
         [GAUGE_REDIS_AWAY]         = {"jotgate_redis_breakers_open", "gauge", "Redis servers that are needed and do not answer, summed over the workers.", NULL},
         [GAUGE_REDIS_MACHINES]     = {"jotgate_redis_machines", "gauge", "Processes that share the limits, as last seen.", NULL},
+        [GAUGE_REDIS_UNSETTLED]    = {"jotgate_redis_unsettled", "gauge", "Counters of which Redis has not heard yet what passed while it was away.", NULL},
         [GAUGE_REDIS_OPENINGS]     = {"jotgate_redis_breaker_openings_total", "counter", "Times that a Redis server stopped answering.", NULL},
         [GAUGE_REDIS_CONNECTS]     = {"jotgate_redis_connects_total", "counter", "Connections to Redis made.", NULL},
         [GAUGE_REDIS_MICROSECONDS] = {"jotgate_redis_call_microseconds_total", "counter", "Waiting for Redis' answers, summed over the calls.", NULL},

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "io/arrears.h"
 #include "io/feed.h"
 #include "io/resolver.h"
 #include "io/service.h"
@@ -187,6 +188,7 @@ static int start_workers(struct server *server, char why[256]) {
         .public_tls = server->tls,
         .keys = server->keys,
         .limits = server->limits,
+        .arrears = server->arrears,
         .feed = server->feed,
         .connections = server->connections,
         .requests = server->requests,
@@ -249,15 +251,16 @@ static int start_all(struct server *server, char why[256]) {
     server->resolver = resolver_new();
     server->limits =
         memory_limits_new(&(struct memory_limits_options){server->settings->limit_buckets});
+    server->arrears = arrears_new(server->settings->limit_buckets);
     server->metrics = metrics_new(server->settings, server->n_wanted);
     server->connections = slots_new();
     server->requests = slots_new();
     server->sockets_by_ip = slots_new();
     server->sockets_by_subject = slots_new();
     server->held = slots_new();
-    if (!server->resolver || !server->limits || !server->metrics || !server->connections ||
-        !server->requests || !server->sockets_by_ip || !server->sockets_by_subject ||
-        !server->held || !server->file)
+    if (!server->resolver || !server->limits || !server->arrears || !server->metrics ||
+        !server->connections || !server->requests || !server->sockets_by_ip ||
+        !server->sockets_by_subject || !server->held || !server->file)
         return -ENOMEM;
     admin_note_settings(&server->admin, server->metrics);
     TRY(fixed_note(&server->fixed, server->settings));
@@ -413,6 +416,7 @@ void server_free(struct server *server) {
     slots_free(server->connections);
     slots_free(server->requests);
     memory_limits_free(server->limits);
+    arrears_free(server->arrears);
     slots_free(server->sockets_by_ip);
     slots_free(server->sockets_by_subject);
     slots_free(server->held);

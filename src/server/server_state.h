@@ -32,6 +32,7 @@ struct server {
     struct resolver *resolver;
     struct key_source *keys;
     struct memory_limits *limits;
+    struct arrears *arrears;
     struct feed *feed;
     struct settings *first; /* of the start: what the feed borrows of `redis` */
     struct slots *connections, *requests, *held, *sockets_by_ip, *sockets_by_subject;

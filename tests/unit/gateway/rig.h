@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "gateway/gateway.h"
 #include "http/body.h"
+#include "io/arrears.h"
 #include "io/feed.h"
 #include "io/rig.h"
 #include "limit/slots.h"
@@ -34,6 +35,7 @@ struct stage {
     struct settings *settings;
     struct resolver *resolver;
     struct memory_limits *limits;
+    struct arrears *arrears;
     struct feed *feed; /* without Redis */
     struct slots *connections, *requests, *held, *sockets_by_ip, *sockets_by_subject;
     struct metrics *metrics;
@@ -102,6 +104,7 @@ static inline struct gateway_parts stage_parts(struct stage *s) {
         .resolver = s->resolver,
         .keys = s->keys,
         .limits = s->limits,
+        .arrears = s->arrears,
         .feed = s->feed,
         .connections = s->connections,
         .requests = s->requests,
@@ -126,6 +129,7 @@ static inline void stage_prepare(struct stage *s, const char *yaml) {
     s->settings = stage_settings(s, yaml);
     s->resolver = resolver_new();
     s->limits = memory_limits_new(&MEMORY_LIMITS_DEFAULT);
+    s->arrears = arrears_new(1000);
     char why[160];
     s->feed = feed_new(s->resolver,
                        &(struct feed_options){NULL, STR("t:"), s->settings->deny_list.most}, why);
@@ -142,7 +146,7 @@ static inline void stage_prepare(struct stage *s, const char *yaml) {
     };
     s->keys = key_source_new(&s->origin, 1, &times);
     s->key = forge_key(ALGORITHM_ES256, "k1");
-    ck_assert(s->loop && s->resolver && s->limits && s->metrics && s->keys);
+    ck_assert(s->loop && s->resolver && s->limits && s->arrears && s->metrics && s->keys);
 }
 
 static inline void stage_start(struct stage *s) {
@@ -195,6 +199,7 @@ static inline void stage_close(struct stage *s) {
     key_source_free(s->keys);
     metrics_unref(s->metrics);
     memory_limits_free(s->limits);
+    arrears_free(s->arrears);
     feed_free(s->feed);
     slots_free(s->connections);
     slots_free(s->requests);

@@ -2,6 +2,7 @@
 /* Proves gateway/counting.h without a Redis: a deaf listener stands where it should be. With a real one: tests/story/test_redis.py. */
 #include "gateway/counting.h"
 
+#include "io/arrears.h"
 #include "io/rig.h"
 #include <stdio.h>
 
@@ -15,6 +16,7 @@ static struct loop *loop;
 static struct resolver *resolver;
 static struct settings *settings;
 static struct memory_limits *limits;
+static struct arrears *arrears;
 static struct metrics *metrics;
 static struct redis *redis;
 static struct gateway_parts parts;
@@ -35,13 +37,17 @@ static void begin(const char *on_failure, int machines) {
     loop = loop_new();
     resolver = resolver_new();
     limits = memory_limits_new(&MEMORY_LIMITS_DEFAULT);
+    arrears = arrears_new(1000);
     metrics = metrics_new(settings, 1);
     redis = redis_new(loop, resolver, &settings->redis.target, settings->redis.timeout_ns, why);
     ck_assert_ptr_nonnull(redis);
     parts = (struct gateway_parts){
         .loop = loop, .settings = settings, .limits = limits, .metrics = metrics};
-    parts.counting = counting_new(&(struct counting_parts){
-        .loop = loop, .redis = redis, .settings = &settings->redis, .machine = STR("m")});
+    parts.counting = counting_new(&(struct counting_parts){.loop = loop,
+                                                           .redis = redis,
+                                                           .arrears = arrears,
+                                                           .settings = &settings->redis,
+                                                           .machine = STR("m")});
     ck_assert_ptr_nonnull(parts.counting);
 }
 
@@ -50,6 +56,7 @@ static void end(void) {
     counting_free(parts.counting);
     metrics_unref(metrics);
     memory_limits_free(limits);
+    arrears_free(arrears);
     settings_unref(settings);
     resolver_free(resolver);
     loop_free(loop);
@@ -106,6 +113,26 @@ START_TEST(what_it_cost_is_settled_in_the_share) {
 }
 END_TEST
 
+static bool any(const void *arg, struct str name) {
+    (void)arg;
+    return str_eq(name, STR("jotgate:{global:}all:day"));
+}
+
+START_TEST(what_a_share_let_pass_is_kept_for_redis) {
+    begin("share", 4);
+    for (int i = 0; i < 4; i++)
+        take_alone(true); /* the fourth is refused */
+    take_alone(false);
+    counting_settle(&x, 2);
+    ck_assert_uint_eq(arrears_count(arrears), 1);
+    struct arrear *arrear = arrears_take(arrears, any, NULL);
+    ck_assert_ptr_nonnull(arrear);
+    ck_assert_int_eq(arrear_owed(arrear, loop_now(loop)), 3 + 2);
+    free(arrear);
+    end();
+}
+END_TEST
+
 START_TEST(open_there_are_no_limits) {
     begin("open", 1);
     for (int i = 0; i < 20; i++) {
@@ -128,4 +155,5 @@ START_TEST(closed_nobody_passes) {
 END_TEST
 
 RIG_MAIN("gateway/counting", who_asks_has_to_wait_and_may_leave, alone_each_machine_has_its_share,
-         what_it_cost_is_settled_in_the_share, open_there_are_no_limits, closed_nobody_passes)
+         what_it_cost_is_settled_in_the_share, what_a_share_let_pass_is_kept_for_redis,
+         open_there_are_no_limits, closed_nobody_passes)

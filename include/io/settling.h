@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+#include "io/arrears.h"
+#include "io/redis.h"
+#include "limit/limiter.h"
+
+/* A worker tells Redis, once that is back, what passed while it was away.
+ *
+ * Each counter's arrears are one call, with the deadline of every script and a number of their own, which Redis keeps for ten minutes
+ * beside the counter (NAME:told:NUMBER): a call whose end is not known is made again with the same number, and counted once. Whose
+ * end stays unknown for longer is given up. At most 32 are under way, so that the traffic goes on beside it. */
+struct settling;
+
+struct settling_parts {
+    struct loop *loop;
+    struct redis *redis;     /* freed before it */
+    struct str prefix;       /* of the keys */
+    struct arrears *arrears; /* of the process */
+};
+struct settling *
+settling_new(const struct settling_parts *parts) MUST_USE; /* borrows; NULL: no memory */
+void settling_free(
+    struct settling *settling); /* takes NULL; what is under way may have been told */
+
+size_t settling_under_way(const struct settling *settling); /* counters */
+
+/* These passed, out of a share among `machines` (x->outcome's states are the share's): each allowed one to be told with `calls` more
+ * than nothing, or than was said of it before. */
+void settling_owe(struct settling *settling, const struct limit_charge *charges,
+                  const struct limit_outcome *outcome, const int64_t calls[LIMITER_CHARGES_MAX],
+                  int64_t machines);
