@@ -49,6 +49,7 @@ void metrics_count_degraded(struct metrics *metrics, size_t worker, enum degrade
 enum metrics_oddity {
     ODDITY_UNKNOWN_PLAN, /* a token names a tier that is not there */
     ODDITY_UNSETTLED,    /* an answer did not say what the call had cost */
+    ODDITY_REDIS,        /* Redis ran a script, and it is no count that it answers */
     ODDITY_COUNT,
 };
 bool metrics_count_oddity(struct metrics *metrics, size_t worker, enum metrics_oddity oddity);

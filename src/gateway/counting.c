@@ -8,6 +8,7 @@
  */
 #include "gateway/counting.h"
 
+#include "base/log.h"
 #include "io/machines.h"
 #include "io/redis_limits.h"
 #include "io/settling.h"
@@ -156,8 +157,17 @@ static void remember(struct exchange *x) {
     }
 }
 
+/* Of other failures the client's own log tells, which has a breaker for the server; this is perhaps one key's. */
+static void tell_odd(const struct exchange *x, enum redis_verdict verdict) {
+    if ((verdict == REDIS_ERROR || verdict == REDIS_NONSENSE) &&
+        metrics_count_oddity(x->metrics, x->parts->worker, ODDITY_REDIS))
+        log_warn("Redis answers what is no count; on_failure decides, as if it were away",
+                 F_TEXT("verdict", redis_verdict_name(verdict)));
+}
+
 static void on_taken(struct redis_taking *taking, enum redis_verdict verdict) {
     struct exchange *x = CONTAINER_OF(taking, struct exchange, count.taking);
+    tell_odd(x, verdict);
     x->count.step = verdict == REDIS_ANSWERED ? COUNT_ANSWERED : COUNT_FAILED;
     if (verdict == REDIS_ANSWERED) {
         x->outcome = taking->outcome;

@@ -316,6 +316,8 @@ static int put_oddities(const struct metrics *m, struct buffer *out) {
         [ODDITY_UNSETTLED] =
             {"jotgate_unsettled_total",
              "Answers that did not say what the call had cost; the reserve stood."},
+        [ODDITY_REDIS] = {"jotgate_redis_odd_answers_total",
+                          "Answers of Redis to a count that were none."},
     };
     for (size_t i = 0; i < ODDITY_COUNT; i++) {
         TRY(put_head(out, rows[i].name, "counter", rows[i].help));
