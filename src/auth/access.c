@@ -96,14 +96,16 @@ static enum credential look_into(struct str token, bool *is_legacy_anon, struct 
 /* What has not the form of a token costs no check. */
 static void look_at_token(struct evidence *e, const struct question *q) {
     struct str token = q->credentials->bearer;
-    bool may_check = (q->may & ACCESS_MAY_CHECK) || !token_is_compact(token);
-    if (may_check)
-        e->token = token_cache_verify(q->cache, token, q->rules->tokens, q->keys, q->now, q->arena,
-                                      &e->cache_hit);
-    else
+    bool may_check = q->may & ACCESS_MAY_CHECK;
+    if (!may_check) {
         e->cache_hit =
             token_cache_look(q->cache, token, q->rules->tokens, q->keys, q->now, &e->token);
-    e->needs_check = !may_check && !e->cache_hit;
+        e->needs_check = !e->cache_hit && token_is_compact(token);
+        if (e->cache_hit || e->needs_check)
+            return;
+    }
+    e->token = token_cache_verify(q->cache, token, q->rules->tokens, q->keys, q->now, q->arena,
+                                  &e->cache_hit);
 }
 
 static void look_at_bearer(struct evidence *e, const struct question *q) {

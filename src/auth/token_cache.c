@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Two tables under one keyed hash of a token's bytes.
+/* Two tables under keyed hashes.
  *
- *   entries    chained by hash, recycled by the CLOCK algorithm (Corbato 1968): a hit marks an entry, the hand takes the
- *              first one without a mark and wipes the marks it passes, so that what is used stays and a flood of tokens
- *              that are used once passes through
- *   forgeries  direct mapped: a newer one takes the place of an older one, so a flood costs nobody else anything
+ *   entries    chained by the hash of a token's end, recycled by the CLOCK algorithm (Corbato 1968): a hit marks an entry, the
+ *              hand takes the first one without a mark and wipes the marks it passes, so that what is used stays and a flood of
+ *              tokens that are used once passes through. Only what an issuer signed comes in here, and no two signatures end
+ *              alike: so a hit costs a hash of 64 bytes, and a comparison of all
+ *   forgeries  by the hash of all bytes (anybody may put another's signature to his own), direct mapped: a newer one takes the place of an older one, so a flood costs nobody else anything
  *
  *   buckets: hash -> slot+1      slots:  [token, claims, next] [token, claims, next] [   ] ...
  *                                               ^ hand
@@ -17,11 +18,13 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define END_BYTES 64
+
 struct slot {
     char *token; /* NULL: free */
     uint32_t n_token;
     uint32_t next; /* slot + 1 in the same bucket; 0: last */
-    struct hash128 hash;
+    uint64_t hash; /* of its end */
     struct claims *claims;
     uint64_t generation; /* of the keyring that the key was last seen in */
     struct key_print print;
@@ -103,18 +106,23 @@ void token_cache_free(struct token_cache *cache) {
 
 /* ---- entries ---- */
 
-static uint32_t *bucket_of(struct token_cache *cache, const struct hash128 *hash) {
-    return &cache->buckets[hash->lo & (cache->n_buckets - 1)];
+static uint64_t hash_end(const struct token_cache *cache, struct str token) {
+    return hash64(&cache->key, str_skip(token, token.n > END_BYTES ? token.n - END_BYTES : 0));
+}
+
+static uint32_t *bucket_of(struct token_cache *cache, uint64_t hash) {
+    return &cache->buckets[hash & (cache->n_buckets - 1)];
 }
 
 static size_t slot_bytes(const struct slot *slot) {
     return slot->n_token + claims_bytes(slot->claims);
 }
 
-static struct slot *find(struct token_cache *cache, const struct hash128 *hash, struct str token) {
+static struct slot *find(struct token_cache *cache, struct str token) {
+    uint64_t hash = hash_end(cache, token);
     for (uint32_t at = *bucket_of(cache, hash); at; at = cache->slots[at - 1].next) {
         struct slot *slot = &cache->slots[at - 1];
-        if (slot->hash.lo == hash->lo && slot->hash.hi == hash->hi && slot->n_token == token.n &&
+        if (slot->hash == hash && slot->n_token == token.n &&
             memcmp(slot->token, token.at, token.n) == 0)
             return slot;
     }
@@ -123,7 +131,7 @@ static struct slot *find(struct token_cache *cache, const struct hash128 *hash, 
 
 static void drop(struct token_cache *cache, struct slot *slot) {
     uint32_t at = (uint32_t)(slot - cache->slots) + 1;
-    uint32_t *link = bucket_of(cache, &slot->hash);
+    uint32_t *link = bucket_of(cache, slot->hash);
     while (*link != at) {
         assert(*link);
         link = &cache->slots[*link - 1].next;
@@ -160,9 +168,8 @@ static struct slot *take_free(struct token_cache *cache) {
 }
 
 /* Not to remember is no failure. */
-static void remember(struct token_cache *cache, const struct hash128 *hash, struct str token,
-                     const struct token_result *result, uint64_t generation,
-                     const struct now *now) {
+static void remember(struct token_cache *cache, struct str token, const struct token_result *result,
+                     uint64_t generation, const struct now *now) {
     size_t bytes = token.n + claims_bytes(result->claims);
     if (bytes > cache->limits.total_bytes)
         return;
@@ -174,11 +181,12 @@ static void remember(struct token_cache *cache, const struct hash128 *hash, stru
            cache->total_bytes + bytes > cache->limits.total_bytes)
         evict_one(cache);
     struct slot *slot = take_free(cache);
+    uint64_t hash = hash_end(cache, token);
     uint32_t *bucket = bucket_of(cache, hash);
     *slot = (struct slot){.token = copy,
                           .n_token = (uint32_t)token.n,
                           .next = *bucket,
-                          .hash = *hash,
+                          .hash = hash,
                           .claims = claims_ref(result->claims),
                           .generation = generation,
                           .print = result->print,
@@ -227,32 +235,42 @@ static struct forgery *forgery_of(struct token_cache *cache, const struct hash12
     return &cache->forgeries[hash->hi & (cache->n_forgeries - 1)];
 }
 
-static bool is_forgery(const struct forgery *forgery, const struct hash128 *hash,
-                       uint64_t generation, const struct now *now) {
-    return forgery->until_ns > now->mono_ns && forgery->generation == generation &&
-           forgery->hash.lo == hash->lo && forgery->hash.hi == hash->hi;
+static void remember_forgery(struct token_cache *cache, struct str token, size_t issuer,
+                             uint64_t generation, const struct now *now) {
+    struct hash128 hash = hash128(&cache->key, token);
+    *forgery_of(cache, &hash) =
+        (struct forgery){hash, now->mono_ns + cache->limits.forgery_ns, generation, issuer};
+}
+
+/* NULL: it is not known to be one. */
+static const struct forgery *find_forgery(struct token_cache *cache, struct str token,
+                                          uint64_t generation, const struct now *now) {
+    struct hash128 hash = hash128(&cache->key, token);
+    const struct forgery *forgery = forgery_of(cache, &hash);
+    bool is_known = forgery->until_ns > now->mono_ns && forgery->generation == generation &&
+                    forgery->hash.lo == hash.lo && forgery->hash.hi == hash.hi;
+    return is_known ? forgery : NULL;
 }
 
 /* ---- use ---- */
 
-static struct token_result verify_and_remember(struct token_cache *cache,
-                                               const struct hash128 *hash, struct str token,
+static struct token_result verify_and_remember(struct token_cache *cache, struct str token,
                                                const struct token_rules *rules,
                                                struct keyring *keys, const struct now *now,
                                                struct arena *scratch) {
     struct token_result result = token_verify(token, rules, keys, now, scratch);
     if (result.claims)
-        remember(cache, hash, token, &result, keys->generation, now);
+        remember(cache, token, &result, keys->generation, now);
     else if (result.verdict == TOKEN_BAD_SIGNATURE)
-        *forgery_of(cache, hash) = (struct forgery){*hash, now->mono_ns + cache->limits.forgery_ns,
-                                                    keys->generation, result.issuer};
+        remember_forgery(cache, token, result.issuer, keys->generation, now);
     return result;
 }
 
-static bool look(struct token_cache *cache, const struct hash128 *hash, struct str token,
-                 const struct token_rules *rules, struct keyring *keys, const struct now *now,
-                 struct token_result *result) {
-    struct slot *slot = find(cache, hash, token);
+bool token_cache_look(struct token_cache *cache, struct str token, const struct token_rules *rules,
+                      struct keyring *keys, const struct now *now, struct token_result *result) {
+    if (token.n > TOKEN_BYTES_MAX)
+        return false;
+    struct slot *slot = find(cache, token);
     assert(!slot || slot->issuer < rules->n_issuers);
     if (slot && slot->generation != keys->generation && !still_vouched(slot, rules, keys)) {
         drop(cache, slot);
@@ -263,8 +281,8 @@ static bool look(struct token_cache *cache, const struct hash128 *hash, struct s
         *result = answer(slot, rules, keys, now);
         return true;
     }
-    const struct forgery *forgery = forgery_of(cache, hash);
-    if (!is_forgery(forgery, hash, keys->generation, now))
+    const struct forgery *forgery = find_forgery(cache, token, keys->generation, now);
+    if (!forgery)
         return false;
     *result = (struct token_result){.verdict = TOKEN_BAD_SIGNATURE,
                                     .reason = token_verdict_text(TOKEN_BAD_SIGNATURE),
@@ -272,24 +290,12 @@ static bool look(struct token_cache *cache, const struct hash128 *hash, struct s
     return true;
 }
 
-bool token_cache_look(struct token_cache *cache, struct str token, const struct token_rules *rules,
-                      struct keyring *keys, const struct now *now, struct token_result *result) {
-    if (token.n > TOKEN_BYTES_MAX)
-        return false;
-    struct hash128 hash = hash128(&cache->key, token);
-    return look(cache, &hash, token, rules, keys, now, result);
-}
-
 struct token_result token_cache_verify(struct token_cache *cache, struct str token,
                                        const struct token_rules *rules, struct keyring *keys,
                                        const struct now *now, struct arena *scratch, bool *hit) {
     struct token_result result;
-    *hit = false;
-    if (token.n > TOKEN_BYTES_MAX)
-        return token_verify(token, rules, keys, now, scratch);
-    struct hash128 hash = hash128(&cache->key, token);
-    *hit = look(cache, &hash, token, rules, keys, now, &result);
-    return *hit ? result : verify_and_remember(cache, &hash, token, rules, keys, now, scratch);
+    *hit = token_cache_look(cache, token, rules, keys, now, &result);
+    return *hit ? result : verify_and_remember(cache, token, rules, keys, now, scratch);
 }
 
 void token_cache_clear(struct token_cache *cache) {

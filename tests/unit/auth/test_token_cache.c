@@ -223,6 +223,24 @@ START_TEST(stale_keys_vouch_for_nothing_and_a_secret_does_not_age) {
 }
 END_TEST
 
+/* Entries are found by a token's end: whoever puts a good one's signature to his own payload meets the whole token. */
+START_TEST(borrowed_signature_is_a_forgery_and_spoils_no_good_token) {
+    char *good = user_token("u1"), *forged = user_token("u2");
+    ck_assert_uint_eq(strlen(good), strlen(forged));
+    size_t signature = (size_t)(strrchr(good, '.') - good);
+    memcpy(forged + signature, good + signature, strlen(good) - signature);
+    assert_verdict(forged, TOKEN_BAD_SIGNATURE, false);
+    assert_verdict(good, TOKEN_VALID, false);
+    assert_verdict(forged, TOKEN_BAD_SIGNATURE, true);
+    assert_verdict(good, TOKEN_VALID, true);
+    token_cache_clear(cache);
+    assert_verdict(good, TOKEN_VALID, false);
+    assert_verdict(forged, TOKEN_BAD_SIGNATURE, false);
+    free(good);
+    free(forged);
+}
+END_TEST
+
 START_TEST(a_forgery_is_remembered_briefly) {
     char *token = forge_token(&other, ES, "{\"iss\":\"" ISS "\",\"sub\":\"u\",\"exp\":1700003600}");
     assert_verdict(token, TOKEN_BAD_SIGNATURE, false);
@@ -403,6 +421,7 @@ int main(void) {
     tcase_add_test(all, an_entry_dies_with_its_keys_material_not_with_its_kid);
     tcase_add_test(all, an_entry_dies_when_its_issuer_is_spelt_otherwise);
     tcase_add_test(all, stale_keys_vouch_for_nothing_and_a_secret_does_not_age);
+    tcase_add_test(all, borrowed_signature_is_a_forgery_and_spoils_no_good_token);
     tcase_add_test(all, a_forgery_is_remembered_briefly);
     tcase_add_test(all, what_may_be_good_later_is_not_remembered);
     tcase_add_test(all, too_long_a_token_is_not_even_hashed);
