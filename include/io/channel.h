@@ -7,8 +7,8 @@
 /* HTTP/1.1 messages on a connection, either side of it: what was received and not used, the body reader on it; what is to be sent and
  * the body framing on it. Both buffers are bounded and hold no memory while empty and idle. The front and the upstream client are thin
  * on top of this. */
-#define CHANNEL_READ_BYTES (16 * 1024) /* one read */
-#define CHANNEL_OUT_BYTES  (64 * 1024) /* unsent bytes beyond which no more body is taken */
+#define CHANNEL_READ_BYTES LOOP_SCRATCH_BYTES /* one read */
+#define CHANNEL_OUT_BYTES  (64 * 1024)        /* unsent bytes beyond which no more body is taken */
 
 struct channel {
     struct connection connection;

@@ -21,6 +21,10 @@ void loop_stop(struct loop *loop); /* from any thread */
 /* The clocks as they were read at this turn's start. */
 const struct now *loop_now(const struct loop *loop);
 
+/* Room for one read of whoever is being called: what stays is copied out, and takes no more memory than it needs. */
+#define LOOP_SCRATCH_BYTES (16 * 1024)
+char *loop_scratch(struct loop *loop);
+
 /* A file descriptor's readiness. Embedded in its owner. Registered once for everything (EPOLLIN
  * | EPOLLOUT | EPOLLRDHUP | EPOLLET), or level-triggered for reading only (listeners). After
  * loop_unwatch no call comes any more, also not from the current turn. */

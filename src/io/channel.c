@@ -5,7 +5,9 @@
  *   in   [ decoded, being lent out | not looked at yet ]
  *          in_data
  *
- * Memory is taken when bytes come and given back when none are left, for most connections of a gateway are idle or wait. */
+ * Memory is taken when bytes come and given back when none are left, for most connections of a gateway are idle or wait. A head is read
+ * through the loop's scratch and keeps no more than its own length while its request lasts; a body's bytes are soon gone, and are read to
+ * where they stay. */
 #include "io/channel.h"
 
 #include <assert.h>
@@ -29,18 +31,30 @@ static bool can_come(const struct channel *ch) {
     return ch->connection.can_read && !ch->in_ended && ch->broken == 0;
 }
 
-int channel_fill(struct channel *ch, size_t limit) {
+static ssize_t read_directly(struct channel *ch, size_t wanted) {
+    char *room;
+    TRY(buffer_reserve(&ch->in, wanted, &room));
+    ssize_t n = connection_read(&ch->connection, room, wanted);
+    if (n > 0)
+        buffer_commit(&ch->in, (size_t)n);
+    return n;
+}
+
+static ssize_t read_through(struct channel *ch, size_t wanted, char *scratch) {
+    ssize_t n = connection_read(&ch->connection, scratch, wanted);
+    if (n > 0)
+        TRY(buffer_append(&ch->in, (struct str){scratch, (size_t)n}));
+    return n;
+}
+
+static int fill(struct channel *ch, size_t limit, bool is_body) {
     size_t waiting = buffer_length(&ch->in);
     if (!can_come(ch) || waiting >= limit)
         return 0;
     size_t wanted = limit - waiting < CHANNEL_READ_BYTES ? limit - waiting : CHANNEL_READ_BYTES;
-    char *room;
-    ssize_t n = buffer_reserve(&ch->in, wanted, &room);
-    if (n == 0)
-        n = connection_read(&ch->connection, room, wanted);
+    ssize_t n = is_body ? read_directly(ch, wanted)
+                        : read_through(ch, wanted, loop_scratch(ch->connection.loop));
     if (n > 0) {
-        assert((size_t)n <= wanted);
-        buffer_commit(&ch->in, (size_t)n);
         ch->n_read += (uint64_t)n;
         return 1;
     }
@@ -53,6 +67,8 @@ int channel_fill(struct channel *ch, size_t limit) {
         ch->broken = (int)n;
     return 1;
 }
+
+int channel_fill(struct channel *ch, size_t limit) { return fill(ch, limit, false); }
 
 int channel_flush(struct channel *ch) {
     if (ch->broken < 0)
@@ -110,7 +126,7 @@ enum channel_body channel_read_body(struct channel *ch, struct str *data) {
         case BODY_MORE:
             if (ch->in_ended || ch->broken < 0)
                 return body_at_close(ch);
-            if (channel_fill(ch, CHANNEL_READ_BYTES) == 0) {
+            if (fill(ch, CHANNEL_READ_BYTES, true) == 0) {
                 release_when_empty(&ch->in);
                 return CHANNEL_BODY_WAIT;
             }

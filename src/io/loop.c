@@ -36,6 +36,7 @@ struct loop {
     atomic_bool is_stopped;
     pthread_mutex_t mail_lock;
     struct mail *mail, **mail_end;
+    char scratch[LOOP_SCRATCH_BYTES];
 };
 
 static int watch_mail(struct loop *loop) {
@@ -82,6 +83,8 @@ void loop_free(struct loop *loop) {
 }
 
 const struct now *loop_now(const struct loop *loop) { return &loop->now; }
+
+char *loop_scratch(struct loop *loop) { return loop->scratch; }
 
 /* ---- watches */
 

@@ -67,6 +67,20 @@ START_TEST(fill_reads_once_and_not_beyond_the_limit) {
 }
 END_TEST
 
+START_TEST(what_is_filled_takes_little_more_memory_than_it_has_bytes) {
+    struct end end;
+    open_end(&end);
+    say(&end, "0123456789");
+    ck_assert_int_eq(channel_fill(&end.channel, CHANNEL_READ_BYTES), 1);
+    EXPECT_BYTES(&end.channel.in, "0123456789");
+    ck_assert_uint_lt(end.channel.in.size, 1024);
+    say(&end, "abc");
+    ck_assert_int_eq(channel_fill(&end.channel, CHANNEL_READ_BYTES), 1);
+    EXPECT_BYTES(&end.channel.in, "0123456789abc");
+    close_end(&end);
+}
+END_TEST
+
 START_TEST(end_of_the_stream_is_said_once) {
     struct end end;
     open_end(&end);
@@ -354,6 +368,7 @@ END_TEST
 int main(void) {
     const TTest *const tests[] = {
         fill_reads_once_and_not_beyond_the_limit,
+        what_is_filled_takes_little_more_memory_than_it_has_bytes,
         end_of_the_stream_is_said_once,
         body_of_a_length_ends_and_leaves_what_follows,
         data_is_lent_until_it_is_consumed,
