@@ -20,7 +20,7 @@ struct target {
     /* of absolute-form (replaces Host); at == NULL otherwise; borrowed from `raw` */
     struct str authority;
     /* decoded once, '\\' as '/', matrix parameters cut, "//" merged, "." and ".." resolved: what
-     * the most lenient upstream would see; in the arena */
+     * the most lenient upstream would see; in the arena, or `path` itself where nothing changes */
     struct str normal;
     /* decoded twice and then normalised so; the very same str as `normal` unless that differs */
     struct str twice;

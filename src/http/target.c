@@ -162,14 +162,13 @@ static bool parameters_end_differently(struct str raw, struct str decoded) {
 }
 
 static enum target_verdict forms_make(struct target *target, struct arena *arena) {
+    if (is_plain(target->path)) {
+        target->normal = target->twice = target->path;
+        return TARGET_OK;
+    }
     char *once = arena_alloc(arena, target->path.n);
     if (!once)
         return TARGET_NO_MEMORY;
-    if (is_plain(target->path)) {
-        memcpy(once, target->path.at, target->path.n);
-        target->normal = target->twice = (struct str){once, target->path.n};
-        return TARGET_OK;
-    }
     struct str decoded, again = STR_NONE;
     if (!percents_are_whole(target->path) || !decode(target->path, once, &decoded))
         return TARGET_MALFORMED;

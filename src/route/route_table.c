@@ -225,11 +225,18 @@ static const struct entry *find_longest(const struct route_table *table, struct 
     return NULL;
 }
 
+/* Does another reading of the path find the same? A plain path is its own reading. */
+static bool finds_same(const struct route_table *table, const struct entry *entry, struct str path,
+                       struct str reading) {
+    bool is_same = reading.at == path.at && reading.n == path.n;
+    return is_same || find_longest(table, reading) == entry;
+}
+
 enum route_verdict route_table_match(const struct route_table *table, const struct target *target,
                                      enum method method, size_t *index, unsigned *allowed) {
     const struct entry *entry = find_longest(table, target->path);
-    if (target->is_evasive || find_longest(table, target->normal) != entry ||
-        find_longest(table, target->twice) != entry)
+    if (target->is_evasive || !finds_same(table, entry, target->path, target->normal) ||
+        !finds_same(table, entry, target->path, target->twice))
         return ROUTE_AMBIGUOUS;
     if (!entry)
         return ROUTE_NONE;
