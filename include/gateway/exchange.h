@@ -54,24 +54,11 @@ struct exchange {
     struct record_entry *reads; /* it waits for (records.h), among others */
     struct exchange *next_reader;
 
-    /* hold: gateway/holds.h */
-    struct hold {
-        const struct limit_policy *policy; /* LIMIT_CONCURRENT */
-        struct str key, slot;              /* whom it counts, and that among parts->held */
-        int64_t in_use;                    /* with this one, where it is held */
-        bool is_held, is_refused;          /* shadow: both, perhaps */
-    } holds[LIMITER_CHARGES_MAX];
-    size_t n_holds;
+    size_t n_holds; /* gateway/holds.h */
 
     /* limit */
-    struct limit_charge charges[LIMITER_CHARGES_MAX];
     size_t n_charges;
     struct limit_outcome outcome;
-    struct count { /* gateway/counting.h */
-        enum { COUNT_NOT_ASKED, COUNT_ASKING, COUNT_ANSWERED, COUNT_FAILED } step;
-        enum degraded degraded;
-        struct redis_taking taking;
-    } count;
     bool counts_for_ip, counts_for_subject; /* among the open WebSockets (sockets.h) */
 
     bool is_for_admin;        /* of /_jotgate/: not for browsers */
@@ -106,7 +93,26 @@ struct exchange {
     char id[65];          /* x-request-id */
     char traceparent[56]; /* made here when the client sent none that is valid; empty otherwise */
     int64_t started_ns, upstream_started_ns, upstream_head_ns; /* monotonic; 0: not yet */
+
+    struct count { /* gateway/counting.h */
+        enum { COUNT_NOT_ASKED, COUNT_ASKING, COUNT_ANSWERED, COUNT_FAILED } step;
+        enum degraded degraded;
+        /* From here on nothing is zeroed for each request: it is as much as all the rest. */
+        struct redis_taking taking;
+    } count;
+    struct hold {                          /* n_holds of them */
+        const struct limit_policy *policy; /* LIMIT_CONCURRENT */
+        struct str key, slot;              /* whom it counts, and that among parts->held */
+        int64_t in_use;                    /* with this one, where it is held */
+        bool is_held, is_refused;          /* shadow: both, perhaps */
+    } holds[LIMITER_CHARGES_MAX];
+    struct limit_charge charges[LIMITER_CHARGES_MAX]; /* n_charges of them */
 };
+
+#define EXCHANGE_ZEROED_BYTES offsetof(struct exchange, count.taking)
+static_assert(offsetof(struct exchange, holds) ==
+                  EXCHANGE_ZEROED_BYTES + sizeof(struct redis_taking),
+              "what is in between is not zeroed");
 
 static inline struct fields exchange_fields(const struct exchange *x) {
     return x->has_head ? client_head(x->client)->fields : (struct fields){0};

@@ -91,12 +91,14 @@ struct exchange *exchange_new(struct gateway *gateway, struct client *client, bo
         arena_init(&arena);
     }
     /* Everything about the caller is zeroed: nothing of the last request may speak for this one. */
-    *x = (struct exchange){.gateway = gateway,
-                           .parts = &gateway->parts,
-                           .client = client,
-                           .arena = arena,
-                           .has_head = has_head,
-                           .route_index = SIZE_MAX};
+    memset(x, 0, EXCHANGE_ZEROED_BYTES);
+    x->count.taking.call = (struct redis_call){0};
+    x->gateway = gateway;
+    x->parts = &gateway->parts;
+    x->client = client;
+    x->arena = arena;
+    x->has_head = has_head;
+    x->route_index = SIZE_MAX;
     x->next = &gateway->open;
     x->previous = gateway->open.previous;
     x->previous->next = x;
