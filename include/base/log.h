@@ -12,18 +12,22 @@ enum log_level { LEVEL_ERROR, LEVEL_WARN, LEVEL_INFO, LEVEL_DEBUG };
 enum log_format { LOG_AUTO, LOG_JSON, LOG_TEXT };
 
 struct log_field {
-    const char *name;
-    enum { LOG_FIELD_STR, LOG_FIELD_INT, LOG_FIELD_REAL, LOG_FIELD_BOOL } kind;
+    struct str key; /* ,"name": as it stands in JSON, so that a line is few appends */
+    enum { LOG_FIELD_STR, LOG_FIELD_WORD, LOG_FIELD_INT, LOG_FIELD_REAL, LOG_FIELD_BOOL } kind;
     struct str text;
     int64_t number;
     double real;
 };
 
-#define F_STR(name, s)  ((struct log_field){(name), LOG_FIELD_STR, (s), 0, 0})
-#define F_TEXT(name, c) ((struct log_field){(name), LOG_FIELD_STR, str_of(c), 0, 0})
-#define F_INT(name, v)  ((struct log_field){(name), LOG_FIELD_INT, STR_NONE, (int64_t)(v), 0})
-#define F_REAL(name, v) ((struct log_field){(name), LOG_FIELD_REAL, STR_NONE, 0, (v)})
-#define F_BOOL(name, v) ((struct log_field){(name), LOG_FIELD_BOOL, STR_NONE, (v) ? 1 : 0, 0})
+#define LOG_KEY(name)   STR(",\"" name "\":")
+#define F_STR(name, s)  ((struct log_field){LOG_KEY(name), LOG_FIELD_STR, (s), 0, 0})
+#define F_TEXT(name, c) ((struct log_field){LOG_KEY(name), LOG_FIELD_STR, str_of(c), 0, 0})
+/* A constant of ours, letters and other bytes that stand for themselves in JSON. */
+#define F_WORD(name, c) ((struct log_field){LOG_KEY(name), LOG_FIELD_WORD, str_of(c), 0, 0})
+#define F_INT(name, v)  ((struct log_field){LOG_KEY(name), LOG_FIELD_INT, STR_NONE, (int64_t)(v), 0})
+#define F_REAL(name, v) ((struct log_field){LOG_KEY(name), LOG_FIELD_REAL, STR_NONE, 0, (v)})
+#define F_BOOL(name, v) \
+    ((struct log_field){LOG_KEY(name), LOG_FIELD_BOOL, STR_NONE, (v) ? 1 : 0, 0})
 
 /* Before the first log_start lines are written at once, as text, to stderr (tools, start-up errors, tests); after
  * log_stop at once to stdout. -EBUSY while a log runs. */

@@ -99,9 +99,12 @@ int buffer_printf(struct buffer *b, const char *format, ...) {
 int buffer_append_u64(struct buffer *b, uint64_t value) {
     char digits[20]; /* of 2^64 - 1 */
     size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
+    for (; value >= 10; value /= 100) {
+        at -= 2;
+        digits[at] = (char)('0' + value / 10 % 10);
+        digits[at + 1] = (char)('0' + value % 10);
+    }
+    if (value > 0 || at == sizeof(digits))
+        digits[--at] = (char)('0' + value);
     return buffer_append(b, (struct str){digits + at, sizeof(digits) - at});
 }

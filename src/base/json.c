@@ -179,8 +179,23 @@ static const bool PLAIN[256] = {
     [']' ... '~'] = true,
 };
 
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Has none of eight bytes, each below 0x80, the value 0? (Mycroft's test) */
+static uint64_t zero_among(uint64_t bytes) { return (bytes - EACH_BYTE(1)) & ~bytes; }
+
+static bool eight_are_plain(const char *at) {
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof(bytes));
+    uint64_t special = bytes | (bytes - EACH_BYTE(' ')) | zero_among(bytes ^ EACH_BYTE('"')) |
+                       zero_among(bytes ^ EACH_BYTE('\\')) | zero_among(bytes ^ EACH_BYTE(0x7f));
+    return !(special & EACH_BYTE(0x80));
+}
+
 static size_t plain_span(struct str s) {
     size_t n = 0;
+    while (s.n - n >= 8 && eight_are_plain(s.at + n))
+        n += 8;
     while (n < s.n && PLAIN[(unsigned char)s.at[n]])
         n++;
     return n;

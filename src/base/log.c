@@ -95,10 +95,20 @@ static int put_str(struct buffer *out, struct str s, bool as_json) {
     return !as_json && reads_bare(s) ? buffer_append(out, s) : put_json_string(out, s);
 }
 
+static int put_word(struct buffer *out, struct str s, bool as_json) {
+    if (!as_json)
+        return put_str(out, s, as_json);
+    TRY(buffer_append_byte(out, '"'));
+    TRY(buffer_append(out, s));
+    return buffer_append_byte(out, '"');
+}
+
 static int put_value(struct buffer *out, const struct log_field *field, bool as_json) {
     switch (field->kind) {
     case LOG_FIELD_STR:
         return put_str(out, field->text, as_json);
+    case LOG_FIELD_WORD:
+        return put_word(out, field->text, as_json);
     case LOG_FIELD_INT:
         return put_int(out, field->number);
     case LOG_FIELD_REAL:
@@ -118,19 +128,23 @@ static int put_json_line(struct buffer *out, const char *time, enum log_level le
     TRY(buffer_append(out, STR("\",\"event\":")));
     TRY(put_json_string(out, str_of(text)));
     for (size_t i = 0; i < n; i++) {
-        TRY(buffer_append(out, STR(",\"")));
-        TRY(buffer_append(out, str_of(fields[i].name)));
-        TRY(buffer_append(out, STR("\":")));
+        TRY(buffer_append(out, fields[i].key));
         TRY(put_value(out, &fields[i], true));
     }
     return buffer_append(out, STR("}\n"));
+}
+
+static struct str name_of(const struct log_field *field) {
+    return (struct str){field->key.at + 2, field->key.n - strlen(",\"\":")};
 }
 
 static int put_text_line(struct buffer *out, const char *time, enum log_level level,
                          const char *text, const struct log_field *fields, size_t n) {
     TRY(buffer_printf(out, "%.12s %-5s %s", time + strlen("2026-11-23T"), LEVELS[level], text));
     for (size_t i = 0; i < n; i++) {
-        TRY(buffer_printf(out, "%s%s=", i ? " " : "  ", fields[i].name));
+        TRY(buffer_append(out, i ? STR(" ") : STR("  ")));
+        TRY(buffer_append(out, name_of(&fields[i])));
+        TRY(buffer_append_byte(out, '='));
         TRY(put_value(out, &fields[i], false));
     }
     return buffer_append_byte(out, '\n');
@@ -281,11 +295,12 @@ static uint64_t count_lines(struct str bytes) {
 }
 
 /* This and the next are called and left with the lock held, and write without it. The bytes stay in the ring until they
- * are out, so a writer that blocks makes the ring run full, and lines drop. */
+ * are out, so a writer that blocks makes the ring run full, and lines drop. What comes meanwhile waits for the next nap's end:
+ * or each line that does would be a system call. */
 static void write_ring(void) {
-    while (sink.length > 0) {
+    for (size_t left = sink.length; left > 0;) {
         size_t to_end = RING_BYTES - sink.head;
-        size_t n = sink.length < to_end ? sink.length : to_end;
+        size_t n = left < to_end ? left : to_end;
         struct str bytes = {sink.ring + sink.head, n};
         pthread_mutex_unlock(&sink.lock);
         uint64_t lost = write_all(sink.fd, bytes) ? 0 : count_lines(bytes);
@@ -293,6 +308,7 @@ static void write_ring(void) {
         sink.dropped += lost;
         sink.head = (sink.head + n) % RING_BYTES;
         sink.length -= n;
+        left -= n;
     }
 }
 

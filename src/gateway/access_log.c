@@ -45,16 +45,16 @@ void access_log_write(const struct exchange *x) {
     size_t ip_bytes = ip_text(&x->client_ip, ip);
     bool reached = x->upstream_head_ns != 0;
     log_info(
-        "request", F_TEXT("id", x->id), F_STR("method", method),
+        "request", F_WORD("id", x->id), F_STR("method", method),
         F_STR("path", str_first(x->target.path, 1024)),
         F_STR("route", x->route ? x->route->label : STR_NONE), F_INT("status", x->status),
-        F_TEXT("verdict", outcome_of(x)), F_TEXT("reason", x->reason ? x->reason : ""),
-        F_TEXT("caller", x->caller.api_key.n ? "apikey" : caller_kind_name(x->caller.kind)),
+        F_WORD("verdict", outcome_of(x)), F_TEXT("reason", x->reason ? x->reason : ""),
+        F_WORD("caller", x->caller.api_key.n ? "apikey" : caller_kind_name(x->caller.kind)),
         F_STR("apikey", str_first(x->caller.api_key, 8)),
         F_STR("subject", str_first(x->caller.subject, 128)),
-        F_TEXT("token", x->caller.issuer == SIZE_MAX ? "" : token_verdict_name(x->caller.token)),
+        F_WORD("token", x->caller.issuer == SIZE_MAX ? "" : token_verdict_name(x->caller.token)),
         F_STR("limit", binding_policy(x)), F_STR("shadow_limit", shadow_policy(x)),
-        F_TEXT("limits", degraded_name(x->count.degraded)),
+        F_WORD("limits", degraded_name(x->count.degraded)),
         F_STR("ip", ((struct str){ip, ip_bytes})),
         F_REAL("ms", milliseconds(exchange_now(x)->mono_ns - x->started_ns)),
         F_REAL("upstream_ms",

@@ -256,6 +256,25 @@ START_TEST(every_two_bytes_are_written_as_valid_json) {
 }
 END_TEST
 
+START_TEST(every_byte_is_written_among_plain_ones_as_it_is_alone) {
+    for (int byte = 0; byte < 256; byte++) {
+        char alone = (char)byte;
+        BUFFER one = {0};
+        ck_assert_int_eq(put_json_string(&one, (struct str){&alone, 1}), 0);
+        for (size_t at = 0; at < 17; at++) {
+            char among[17];
+            BUFFER all = {0};
+            memset(among, '~', sizeof(among));
+            among[at] = alone;
+            ck_assert_int_eq(put_json_string(&all, (struct str){among, sizeof(among)}), 0);
+            struct str written = buffer_bytes(&all);
+            ck_assert_uint_eq(written.n, buffer_length(&one) + 16);
+            ck_assert_mem_eq(written.at + 1 + at, one.at + 1, buffer_length(&one) - 2);
+        }
+    }
+}
+END_TEST
+
 START_TEST(nodes_are_written_compact_and_in_order) {
     static const struct str TEXTS[] = {
         STR("{\"b\":[1,-2,true,false,null],\"a\":{\"s\":\"q\\\"\xc3\xa9\\n\"}}"),
@@ -282,4 +301,5 @@ SUITE_MAIN("base/json", values_of_every_kind_are_read, absent_and_mistyped_nodes
            member_named_by_the_whole_rest_of_the_path_wins,
            members_come_in_the_order_of_the_document, strings_are_written_escaped,
            broken_utf8_becomes_the_replacement_character, every_two_bytes_are_written_as_valid_json,
+           every_byte_is_written_among_plain_ones_as_it_is_alone,
            nodes_are_written_compact_and_in_order)
