@@ -16,6 +16,7 @@ int command_verify(int argc, char **argv);
 int command_mint(int argc, char **argv);
 int command_jwks(int argc, char **argv);
 int command_usage(int argc, char **argv);
+int command_apikeys(int argc, char **argv);
 int command_health(int argc, char **argv);
 
 /* ---- what commands share ---- */

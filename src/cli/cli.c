@@ -64,6 +64,21 @@ static const struct command {
      "  --reset            first forgets what was used of all of them, debts included\n"
      "  --grant POLICY=N   first gives back up to N of what was used of POLICY: a limit's name (daily), or its id (free/default/daily)\n\n"
      "Exit: 0 done, 1 the gateway refused or did not answer, 2 usage or settings.\n"},
+    {"apikeys", command_apikeys, "make, list and revoke the gateway's own API keys",
+     "usage: jotgate apikeys create --subject S [--plan P] [--expires E] [--scopes A,B] [--name N] [-c FILE]\n"
+     "       jotgate apikeys list [--subject S] [-c FILE]\n"
+     "       jotgate apikeys revoke KEY | ID [-c FILE]\n\n"
+     "The gateways' own API keys (jg_...), for routes with access: apikey. They are kept in Redis (REDIS_URL, or redis.url of the settings),\n"
+     "for every gateway that uses it; only a key's SHA-256 is kept, which is its id.\n\n"
+     "create prints the key, once.\n"
+     "  --subject S    whom it speaks for: the user's id (sub); name:sub for another issuer than the first\n"
+     "  --plan P       one of the settings' plans; default: as for any user\n"
+     "  --expires E    12h, 90d, 2027-01-31, 2027-01-31T12:00:00Z, never; default never\n"
+     "  --scopes A,B   its claim 'scope', for 'require' of routes and for the upstream\n"
+     "  --name N       for people\n"
+     "revoke takes the key, its id, or the first 6 or more digits of that. Every gateway refuses the key within a second, and ends the event\n"
+     "streams and WebSockets that it opened.\n\n"
+     "Exit: 0 done, 1 Redis does not answer or knows no such key, 2 usage or unreadable settings.\n"},
     {"health", command_health, "exit 0 when the gateway on this machine is alive",
      "usage: jotgate health [-c FILE]\n\nAsks /_jotgate/health on the address that the settings listen on. For HEALTHCHECK.\n"},
     {"version", command_version, "print the version", "usage: jotgate version\n"},

@@ -100,8 +100,8 @@ START_TEST(the_version_is_one_line) {
 END_TEST
 
 START_TEST(every_command_has_help) {
-    static const char *const names[] = {"run",  "demo",  "check",  "verify",  "mint",
-                                        "jwks", "usage", "health", "version", "help"};
+    static const char *const names[] = {"run",     "demo",  "check",  "verify",  "mint", "jwks",
+                                        "apikeys", "usage", "health", "version", "help"};
     ck_assert_int_eq(RUN("help"), EXIT_OK);
     static char all[sizeof(said)];
     memcpy(all, said, sizeof(all));
@@ -174,6 +174,50 @@ START_TEST(usage_needs_the_token_and_a_gateway) {
     ASSERT_COMPLAINED("no answer on");
     ck_assert_ptr_null(strstr(complained, "0123456789"));
     unsetenv("JOTGATE_ADMIN_TOKEN");
+    end();
+}
+END_TEST
+
+/* Nothing of these comes as far as Redis. */
+START_TEST(api_keys_are_ordered_in_words_that_make_sense) {
+    static const struct {
+        const char *arguments[5], *why;
+    } orders[] = {
+        {{NULL}, "expected create, list or revoke"},
+        {{"destroy"}, "expected create, list or revoke"},
+        {{"create"}, "--subject is needed"},
+        {{"create", "--subject"}, "cannot use '--subject'"},
+        {{"create", "--subject", ""}, "--subject: expected text"},
+        {{"create", "--subject", "a\nb"}, "--subject: expected text"},
+        {{"create", "--subject", "ada", "--plan", "gold"}, "no tier of 'plans'"},
+        {{"create", "--expires", "2020-01-01"}, "still to come"},
+        {{"create", "--expires", "0s"}, "still to come"},
+        {{"create", "--expires", "2030-01-01x"}, "expected a time"},
+        {{"create", "--expires", "soon"}, "expected a time"},
+        {{"create", "--scopes", "read,,write"}, "--scopes: expected"},
+        {{"create", "--scopes", "read write"}, "--scopes: expected"},
+        {{"list", "--plan", "pro"}, "cannot use '--plan'"},
+        {{"revoke"}, "expected a key"},
+        {{"revoke", "abcde"}, "expected a key"},
+        {{"revoke", "ABCDEF"}, "expected a key"},
+        {{"revoke", "abcdef", "abcdef"}, "cannot use 'abcdef'"},
+        {{"revoke", "jg_short"}, "needs Redis"},
+        {{"list"}, "needs Redis"},
+        {{"create", "--subject", "ada", "--expires", "9999-12-31"}, "needs Redis"},
+    };
+    begin();
+    unsetenv("REDIS_URL");
+    setenv("SUPABASE_URL", "http://127.0.0.1:9", 1);
+    for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+        const char *const *a = orders[i].arguments;
+        ck_assert_int_eq(RUN("apikeys", a[0], a[1], a[2], a[3], a[4]), EXIT_USAGE);
+        ck_assert_str_eq(said, "");
+        ASSERT_COMPLAINED(orders[i].why);
+    }
+    ck_assert_int_eq(RUN("apikeys", "list", "-c", "/nowhere"), EXIT_USAGE);
+    ASSERT_COMPLAINED("/nowhere");
+    ck_assert_int_eq(RUN("apikeys", "list", "jg_never-shown"), EXIT_USAGE);
+    ck_assert_ptr_null(strstr(complained, "never-shown"));
     end();
 }
 END_TEST
@@ -406,7 +450,8 @@ END_TEST
 
 SUITE_MAIN("cli/cli", the_version_is_one_line, every_command_has_help,
            what_is_no_command_is_a_usage_error, what_usage_cannot_use_is_a_usage_error,
-           usage_needs_the_token_and_a_gateway, check_prints_what_takes_effect_and_masks_secrets,
+           usage_needs_the_token_and_a_gateway, api_keys_are_ordered_in_words_that_make_sense,
+           check_prints_what_takes_effect_and_masks_secrets,
            settings_that_cannot_be_read_are_told_by_line,
            a_gateway_that_is_not_there_is_not_healthy, what_mint_signs_verify_believes,
            verify_refuses_and_says_why, verify_answers_every_line,
