@@ -9,12 +9,13 @@
 enum limit_key {
     LIMIT_KEY_SUBJECT, /* the verified user */
     LIMIT_KEY_IP,      /* the resolved client; IPv6 by /64 */
+    LIMIT_KEY_APIKEY,  /* the gateway's own API key; callers without one: by ip */
     LIMIT_KEY_CLAIM,   /* the value of a claim; callers without it: by ip */
     LIMIT_KEY_HEADER,  /* the value of a header field, as the caller says; without it: by ip */
     LIMIT_KEY_GLOBAL,  /* everybody together */
     LIMIT_KEY_COUNT,
 };
-const char *limit_key_name(enum limit_key key); /* "subject", "ip", "claim", "header", "global" */
+const char *limit_key_name(enum limit_key key); /* "subject", "ip", "apikey", ... */
 
 enum limit_kind {
     LIMIT_RATE,  /* refills steadily: bucket.h */

@@ -42,6 +42,8 @@ static struct str key_of(struct exchange *x, const struct limit_policy *policy) 
         return x->caller.subject.n ? x->caller.subject : ip_key(x);
     case LIMIT_KEY_IP:
         return ip_key(x);
+    case LIMIT_KEY_APIKEY:
+        return x->caller.api_key.n ? x->caller.api_key : ip_key(x);
     case LIMIT_KEY_CLAIM:
         return claim_key(x, policy->claim_path);
     case LIMIT_KEY_HEADER:

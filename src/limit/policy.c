@@ -5,7 +5,7 @@
 
 static const char *const KEY_NAMES[LIMIT_KEY_COUNT] = {
     [LIMIT_KEY_SUBJECT] = "subject", [LIMIT_KEY_IP] = "ip",         [LIMIT_KEY_CLAIM] = "claim",
-    [LIMIT_KEY_HEADER] = "header",   [LIMIT_KEY_GLOBAL] = "global",
+    [LIMIT_KEY_HEADER] = "header",   [LIMIT_KEY_GLOBAL] = "global", [LIMIT_KEY_APIKEY] = "apikey",
 };
 
 const char *limit_key_name(enum limit_key key) {

@@ -204,7 +204,8 @@ static const struct entry limit_entries[] = {
 
 static bool read_limit_key(struct reader *r, const struct branch *b, struct str key,
                            struct settings *s, struct limit_policy *policy) {
-    static const enum limit_key plain[] = {LIMIT_KEY_SUBJECT, LIMIT_KEY_IP, LIMIT_KEY_GLOBAL};
+    static const enum limit_key plain[] = {LIMIT_KEY_SUBJECT, LIMIT_KEY_IP, LIMIT_KEY_APIKEY,
+                                           LIMIT_KEY_GLOBAL};
     const struct branch *at = tree_member(b, "key");
     for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
         if (str_eq(key, str_of(limit_key_name(plain[i])))) {
@@ -219,7 +220,8 @@ static bool read_limit_key(struct reader *r, const struct branch *b, struct str 
         policy->key = LIMIT_KEY_HEADER;
         return read_header_name(r, at, str_skip(key, 7), &policy->header);
     }
-    reader_error(r, at, "'" STR_FMT "': expected ip, subject, claim:PATH, header:NAME or global",
+    reader_error(r, at,
+                 "'" STR_FMT "': expected ip, subject, apikey, claim:PATH, header:NAME or global",
                  STR_ARG(str_first(key, 60)));
     return false;
 }

@@ -6,6 +6,7 @@
 START_TEST(every_key_has_the_name_that_the_settings_use) {
     ck_assert_str_eq(limit_key_name(LIMIT_KEY_SUBJECT), "subject");
     ck_assert_str_eq(limit_key_name(LIMIT_KEY_IP), "ip");
+    ck_assert_str_eq(limit_key_name(LIMIT_KEY_APIKEY), "apikey");
     ck_assert_str_eq(limit_key_name(LIMIT_KEY_CLAIM), "claim");
     ck_assert_str_eq(limit_key_name(LIMIT_KEY_HEADER), "header");
     ck_assert_str_eq(limit_key_name(LIMIT_KEY_GLOBAL), "global");

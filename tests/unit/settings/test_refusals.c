@@ -372,7 +372,7 @@ START_TEST(unknown_words_are_refused_with_the_known_ones) {
         {"routes: [ { path: /a, methods: [TRACE] } ]\n", "f.yaml:2:32: methods: 'TRACE'",
          "GET, HEAD, POST"},
         {"limits: { a: { key: cookie, rate: 1/minute } }\n", "f.yaml:2:21: key: 'cookie'",
-         "ip, subject, claim:PATH, header:NAME or global"},
+         "ip, subject, apikey, claim:PATH, header:NAME or global"},
         {"limits: { a: { key: ip, rate: 1/minute, for: me } }\n",
          "f.yaml:2:46: for: ", "anonymous or everyone"},
         {"plans: { key: ip, default: a, tiers: { a: {} } }\n", "f.yaml:2:15: key: 'ip'",
