@@ -61,10 +61,11 @@ struct caller {
     /* "sub" of the first issuer, "name:sub" of others (and of a first issuer's sub that begins with
      * an issuer's "name:", so that none can pass for another's); empty unless a user; in the arena */
     struct str subject;
-    struct str api_key;     /* the id of the API key that speaks for the user; else empty */
-    struct str plan;        /* which the API key's record names; else empty */
-    struct claims *claims;  /* one reference, a user's; else NULL */
-    bool is_anonymous_user; /* is_anonymous: true */
+    struct str api_key;        /* the id of the API key that speaks for the user; else empty */
+    int64_t api_key_expires_s; /* 0: never */
+    struct str plan;           /* which the API key's record names; else empty */
+    struct claims *claims;     /* one reference, a user's; else NULL */
+    bool is_anonymous_user;    /* is_anonymous: true */
     bool cache_hit;
 };
 

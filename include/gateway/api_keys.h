@@ -9,7 +9,10 @@
  *
  * However many show the same key at once, it is asked for once; at most API_KEYS_ASKED keys are asked for at the same time. With Redis
  * away what is remembered holds for apikeys.max_stale, and other keys are 503. Who sent too many tokens and keys that failed
- * (auth_failures) is refused before Redis is asked. */
+ * (auth_failures) is refused before Redis is asked.
+ *
+ * Of a key that the news name, or of every one after a gap in them, Redis is asked again where a request of it is under way, until it
+ * has answered: a key that is not there any more has its streams ended. */
 #define API_KEYS_ASKED 256
 
 struct api_keys;
@@ -28,6 +31,22 @@ void api_keys_leave(struct exchange *x); /* does not wait any more; fine when it
 void api_keys_heed(struct api_keys *keys, const struct news *before, const struct news *news);
 /* Other settings: what is remembered was read by the old ones. */
 void api_keys_change(struct api_keys *keys, const struct settings *settings);
+
+enum api_keys_result { /* of callers who showed a well-formed key */
+                       API_KEYS_GOOD,
+                       API_KEYS_STALE, /* let in as remembered, while Redis does not answer */
+                       API_KEYS_EXPIRED,
+                       API_KEYS_UNKNOWN,
+                       API_KEYS_UNAVAILABLE,
+                       API_KEYS_RESULTS,
+};
+struct api_keys_stats {
+    uint64_t results[API_KEYS_RESULTS];
+    uint64_t fetches; /* questions to Redis */
+    uint64_t changes; /* that the news told */
+    size_t n_held;
+};
+struct api_keys_stats api_keys_stats(const struct api_keys *keys);
 
 #define API_KEYS_KEY_MAX 160
 void api_keys_key(struct str prefix, const char *id, char key[API_KEYS_KEY_MAX]);

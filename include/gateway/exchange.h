@@ -43,6 +43,7 @@ struct exchange {
         *shows; /* an API key that is asked for: it waits (api_keys.h), among others */
     struct exchange *next_shower;
     bool asked_for_api_key;
+    bool key_is_doubted, key_is_revoked; /* while it was under way */
     bool asks_for_websocket;
     struct check_waiter check; /* waits for its token to be checked */
     bool is_next, may_check;   /* its turn has come; the next decision may check */

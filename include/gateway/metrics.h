@@ -90,6 +90,14 @@ enum metrics_gauge {
     GAUGE_REDIS_OPENINGS,
     GAUGE_REDIS_CONNECTS,
     GAUGE_REDIS_MICROSECONDS,
+    GAUGE_API_KEYS_GOOD, /* in the order of enum api_keys_result */
+    GAUGE_API_KEYS_STALE,
+    GAUGE_API_KEYS_EXPIRED,
+    GAUGE_API_KEYS_UNKNOWN,
+    GAUGE_API_KEYS_UNAVAILABLE,
+    GAUGE_API_KEY_FETCHES,
+    GAUGE_API_KEY_CHANGES,
+    GAUGE_API_KEYS_HELD,
     GAUGE_REDIS_CALLS, /* one for each enum redis_verdict */
     GAUGE_TLS_HANDSHAKES =
         GAUGE_REDIS_CALLS + REDIS_VERDICTS, /* one for each enum front_handshake */

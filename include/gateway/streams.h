@@ -5,8 +5,8 @@
 /* Answers that last: event streams and tunnels. They have no time limit of their own, so somebody has to end them: in order, while the
  * connection stands, so that a client sees an end and no failure. */
 
-/* The answer of `x` is one, from now on, and `end` ends it. With close_streams_at_expiry it ends when the caller's token does; also
- * when for `idle_ns` (INT64_MAX: for ever) x->stream.moved_ns stays as it is. */
+/* The answer of `x` is one, from now on, and `end` ends it. With close_streams_at_expiry it ends when the caller's token or API key does;
+ * also when for `idle_ns` (INT64_MAX: for ever) x->stream.moved_ns stays as it is. */
 void stream_begin(struct exchange *x, void (*end)(struct exchange *, unsigned, const char *),
                   int64_t idle_ns);
 void stream_arm(struct exchange *x); /* its end_ns has changed */
@@ -16,6 +16,9 @@ void stream_arm(struct exchange *x); /* its end_ns has changed */
 typedef bool stream_picker(const struct exchange *x, const void *arg);
 void streams_end(struct gateway *gateway, stream_picker *concerns, const void *arg, unsigned code,
                  const char *reason);
+
+/* The API key with this id speaks for nobody any more: what it opened ends, and what has not begun yet ends when it does. */
+void streams_revoke(struct gateway *gateway, struct str api_key);
 
 /* The drain has begun, and all will be cut after `timeout_ns`. WebSockets end one after the other until shortly before, so that
  * their clients do not come back all at once; event streams, which are short, at the end. */

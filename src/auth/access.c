@@ -359,6 +359,7 @@ struct caller access_of_api_key(const struct api_key_held *held, const struct no
         .issuer = SIZE_MAX,
         .subject = arena_copy(arena, claims_subject(held->claims)),
         .api_key = arena_copy(arena, str_of(held->id)),
+        .api_key_expires_s = held->expires_s,
         .plan = arena_copy(arena, held->plan),
     };
     if (!caller.subject.at || !caller.api_key.at || !caller.plan.at)

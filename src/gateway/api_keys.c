@@ -4,10 +4,13 @@
 
 #include "base/map.h"
 #include "gateway/checks.h"
+#include "gateway/streams.h"
 #include "gateway_internal.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#define DOUBT_NS (250 * NS_PER_MS)
 
 struct key_question {
     struct api_keys *keys;
@@ -23,6 +26,8 @@ struct api_keys {
     void (*advance)(struct exchange *x);
     struct map *questions; /* by id */
     struct api_key_cache *cache;
+    struct timer doubts; /* runs while a request under way is doubted */
+    struct api_keys_stats stats;
 };
 
 static struct api_key_cache *make_cache(const struct settings *settings) {
@@ -55,6 +60,7 @@ void api_keys_free(struct api_keys *keys) {
         return;
     struct str id;
     void *question;
+    loop_timer_clear(keys->gateway->parts.loop, &keys->doubts);
     for (size_t at = 0; keys->questions && map_next(keys->questions, &at, &id, &question); at = 0)
         question_free(question);
     map_free(keys->questions);
@@ -69,12 +75,20 @@ void api_keys_key(struct str prefix, const char *id, char key[API_KEYS_KEY_MAX])
 
 /* ---- asking ---- */
 
+static void believe(struct gateway *gateway, struct str id) {
+    for (struct exchange *x = gateway->open.next; x != &gateway->open; x = x->next)
+        x->key_is_doubted &= !str_eq(x->caller.api_key, id);
+}
+
 static void take(struct key_question *question, enum redis_verdict verdict,
                  const struct redis_reply *reply) {
     struct api_keys *keys = question->keys;
     const struct claim_paths *paths = &keys->gateway->epoch->settings->claim_paths;
     if (verdict != REDIS_ANSWERED || question->is_old)
         return;
+    believe(keys->gateway, str_of(question->id));
+    if (reply->kind == REPLY_NIL)
+        streams_revoke(keys->gateway, str_of(question->id));
     if (reply->kind == REPLY_NIL)
         api_key_cache_miss(keys->cache, question->id, loop_now(keys->gateway->parts.loop)->mono_ns);
     else if (reply->kind != REPLY_STRING ||
@@ -118,6 +132,7 @@ static struct key_question *ask(struct api_keys *keys, const char *id) {
     question->keys = keys;
     memcpy(question->id, id, sizeof(question->id));
     question->asked_ns = loop_now(gateway->parts.loop)->mono_ns;
+    keys->stats.fetches++;
     if (redis_call(gateway->redis, &question->call, str_of(key), arguments, 2, on_record) == 0)
         return question;
     question_free(question);
@@ -130,11 +145,19 @@ static void refuse(struct exchange *x, enum problem problem, const char *reason)
     x->caller = (struct caller){.problem = problem, .reason = reason, .issuer = SIZE_MAX};
 }
 
-static void accept_held(struct exchange *x, const struct api_key_held *held) {
+static void count(struct exchange *x, enum api_keys_result result) {
+    x->gateway->api_keys->stats.results[result]++;
+}
+
+static void accept_held(struct exchange *x, const struct api_key_held *held, bool is_stale) {
     x->caller = access_of_api_key(held, exchange_now(x), &x->arena);
+    count(x, x->caller.problem != PROBLEM_NONE ? API_KEYS_EXPIRED
+             : is_stale                        ? API_KEYS_STALE
+                                               : API_KEYS_GOOD);
 }
 
 static void refuse_unknown(struct exchange *x) {
+    count(x, API_KEYS_UNKNOWN);
     if (x->asked_for_api_key) /* what is remembered cost nothing */
         checks_count_failure(x);
     refuse(x, PROBLEM_BAD_API_KEY, "the API key is not known, or was revoked");
@@ -174,12 +197,13 @@ bool api_keys_find(struct exchange *x) {
     switch (state) {
     case API_KEY_HELD:
     case API_KEY_STALE:
-        accept_held(x, held);
+        accept_held(x, held, state == API_KEY_STALE);
         break;
     case API_KEY_UNKNOWN:
         refuse_unknown(x);
         break;
     case API_KEY_ASK:
+        count(x, API_KEYS_UNAVAILABLE);
         refuse(x, PROBLEM_KEYS_UNAVAILABLE,
                x->gateway->redis ? "API keys cannot be looked up right now"
                                  : "API keys need Redis, and none is configured");
@@ -219,16 +243,51 @@ static void forget_all(struct api_keys *keys) {
     api_key_cache_clear(keys->cache);
 }
 
+/* ---- doubts ---- */
+
+/* What cannot be asked now is asked at the next turn of the timer: Redis may be away, or too many questions under way. */
+static void on_doubts(struct timer *timer) {
+    struct api_keys *keys = CONTAINER_OF(timer, struct api_keys, doubts);
+    struct gateway *gateway = keys->gateway;
+    char id[API_KEY_ID_BYTES + 1] = "";
+    bool is_any = false;
+    for (struct exchange *x = gateway->open.next; x != &gateway->open; x = x->next) {
+        if (!x->key_is_doubted)
+            continue;
+        is_any = true;
+        memcpy(id, x->caller.api_key.at, API_KEY_ID_BYTES);
+        if (!map_get(keys->questions, x->caller.api_key))
+            (void)!ask(keys, id);
+    }
+    if (is_any)
+        loop_timer_set(gateway->parts.loop, timer,
+                       loop_now(gateway->parts.loop)->mono_ns + DOUBT_NS, on_doubts);
+}
+
+/* `id` at NULL: every key. */
+static void doubt(struct api_keys *keys, struct str id) {
+    struct gateway *gateway = keys->gateway;
+    for (struct exchange *x = gateway->open.next; x != &gateway->open; x = x->next)
+        if (x->caller.api_key.n > 0 && (!id.at || str_eq(x->caller.api_key, id)))
+            x->key_is_doubted = true;
+    on_doubts(&keys->doubts);
+}
+
 void api_keys_heed(struct api_keys *keys, const struct news *before, const struct news *news) {
     const struct news_change *changes;
     size_t n;
     if (!news_since(news, before->next, &changes, &n)) {
         forget_all(keys);
+        doubt(keys, STR_NONE);
         return;
     }
-    for (size_t i = 0; i < n; i++)
-        if (changes[i].event == FEED_APIKEY)
-            forget(keys, changes[i].of);
+    for (size_t i = 0; i < n; i++) {
+        if (changes[i].event != FEED_APIKEY)
+            continue;
+        keys->stats.changes++;
+        forget(keys, changes[i].of);
+        doubt(keys, changes[i].of);
+    }
 }
 
 void api_keys_change(struct api_keys *keys, const struct settings *settings) {
@@ -239,4 +298,10 @@ void api_keys_change(struct api_keys *keys, const struct settings *settings) {
     }
     api_key_cache_free(keys->cache);
     keys->cache = cache;
+}
+
+struct api_keys_stats api_keys_stats(const struct api_keys *keys) {
+    struct api_keys_stats stats = keys->stats;
+    stats.n_held = api_key_cache_count(keys->cache);
+    return stats;
 }

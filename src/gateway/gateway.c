@@ -141,6 +141,19 @@ static void copy_redis_gauges(struct gateway *gateway) {
                     (int64_t)redis.ended[i]);
 }
 
+static void copy_api_key_gauges(struct gateway *gateway) {
+    struct metrics *metrics = gateway->parts.metrics;
+    size_t worker = gateway->parts.worker;
+    struct api_keys_stats keys = api_keys_stats(gateway->api_keys);
+    for (size_t i = 0; i < API_KEYS_RESULTS; i++)
+        metrics_set(metrics, worker, (enum metrics_gauge)(GAUGE_API_KEYS_GOOD + i),
+                    (int64_t)keys.results[i]);
+    metrics_set(metrics, worker, GAUGE_API_KEY_FETCHES, (int64_t)keys.fetches);
+    if (worker == 0) /* every worker is told */
+        metrics_set(metrics, worker, GAUGE_API_KEY_CHANGES, (int64_t)keys.changes);
+    metrics_set(metrics, worker, GAUGE_API_KEYS_HELD, (int64_t)keys.n_held);
+}
+
 /* Gauges are other rooms' state: copied out once a second, so that a scrape never touches a worker's memory. */
 static void copy_gauges(struct timer *timer) {
     struct gateway *gateway = CONTAINER_OF(timer, struct gateway, gauge_timer);
@@ -175,6 +188,7 @@ static void copy_gauges(struct timer *timer) {
         metrics_set(metrics, worker, (enum metrics_gauge)(GAUGE_TLS_HANDSHAKES + i),
                     (int64_t)front.n_handshakes[i]);
     copy_redis_gauges(gateway);
+    copy_api_key_gauges(gateway);
     const struct checks *checks = &gateway->checks;
     metrics_set(metrics, worker, GAUGE_CHECKS, (int64_t)checks->n_checked);
     metrics_set(metrics, worker, GAUGE_CHECK_MICROSECONDS, checks->total_ns / 1000);

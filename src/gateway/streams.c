@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who ends what has no end: the token's expiry, a tunnel's idle limit, the drain. */
+/* Who ends what has no end: the token's expiry, a revoked API key, a tunnel's idle limit, the drain. */
 #include "gateway/streams.h"
 
 #include "gateway_internal.h"
@@ -15,11 +15,17 @@ static int64_t idle_due_ns(const struct exchange *x) {
     return x->stream.idle_ns == INT64_MAX ? INT64_MAX : x->stream.moved_ns + x->stream.idle_ns;
 }
 
+static const char *why_over(const struct exchange *x) {
+    if (x->key_is_revoked)
+        return "the API key was revoked";
+    return x->caller.api_key.n > 0 ? "the API key has expired" : "the token has expired";
+}
+
 static void on_due(struct timer *timer) {
     struct exchange *x = CONTAINER_OF(timer, struct exchange, stream.timer);
     int64_t now_ns = exchange_now(x)->mono_ns;
     if (now_ns >= x->stream.end_ns)
-        x->stream.end(x, WEBSOCKET_POLICY, "the token has expired");
+        x->stream.end(x, WEBSOCKET_POLICY, why_over(x));
     else if (now_ns >= idle_due_ns(x))
         x->stream.end(x, WEBSOCKET_GOING_AWAY, "nothing was sent for too long");
     else
@@ -33,13 +39,22 @@ void stream_arm(struct exchange *x) {
         loop_timer_set(x->parts->loop, &x->stream.timer, due_ns, on_due);
 }
 
+/* An API key's record is no issuer's, and may have no end. */
+static int64_t expires_s(const struct exchange *x) {
+    if (x->caller.api_key.n > 0)
+        return x->caller.api_key_expires_s > 0 ? x->caller.api_key_expires_s : INT64_MAX;
+    return claims_expires_s(x->caller.claims) +
+           x->settings->tokens.issuers[x->caller.issuer].leeway_s;
+}
+
 /* In the loop's time: a wall clock that is set back lets nobody stay longer. */
 static int64_t expiry_ns(const struct exchange *x) {
+    const struct now *now = exchange_now(x);
+    if (x->key_is_revoked)
+        return now->mono_ns;
     if (!x->settings->close_streams_at_expiry || !x->caller.claims)
         return INT64_MAX;
-    const struct now *now = exchange_now(x);
-    int64_t left_s = claims_expires_s(x->caller.claims) +
-                     x->settings->tokens.issuers[x->caller.issuer].leeway_s - now_s(now);
+    int64_t left_s = expires_s(x) - now_s(now);
     return left_s < FAR_S ? now->mono_ns + left_s * NS_PER_S : INT64_MAX;
 }
 
@@ -69,6 +84,19 @@ static void end_some(struct gateway *gateway, stream_picker *concerns, const voi
 void streams_end(struct gateway *gateway, stream_picker *concerns, const void *arg, unsigned code,
                  const char *reason) {
     end_some(gateway, concerns, arg, SIZE_MAX, code, reason);
+}
+
+/* By its timer: whoever heard of it may stand within another's call. */
+void streams_revoke(struct gateway *gateway, struct str api_key) {
+    for (struct exchange *x = gateway->open.next; x != &gateway->open; x = x->next) {
+        if (!str_eq(x->caller.api_key, api_key))
+            continue;
+        x->key_is_revoked = true;
+        if (!x->stream.end || x->stream.is_ending)
+            continue;
+        x->stream.end_ns = exchange_now(x)->mono_ns;
+        stream_arm(x);
+    }
 }
 
 /* ---- the drain ---- */

@@ -2,6 +2,7 @@
 /* Proves gateway/api_keys.h against a Redis that this thread plays. */
 #include "gateway/api_keys.h"
 
+#include "gateway/metrics.h"
 #include "rig.h"
 
 #define ROUTES \
@@ -22,11 +23,11 @@ static void tell(const char *json) {
              str_of(json ? TEXT(&s, "$%zu\r\n%s\r\n", strlen(json), json) : "$-1\r\n"));
 }
 
-static void open_stage(void) {
+static void open_stage_with(const char *yaml) {
     struct endpoint at;
     const char *why;
     redis_listener = rig_listen(&at);
-    stage_prepare(&s, ROUTES);
+    stage_prepare(&s, yaml);
     struct redis_settings *redis = &s.settings->redis;
     redis->url = str_of(TEXT(&s, "redis://127.0.0.1:%u", rig_port(&at)));
     redis->timeout_ns = 10 * NS_PER_S;
@@ -39,6 +40,7 @@ static void open_stage(void) {
     rig_settle(s.loop);
     ck_assert(api_key_new(key) && api_key_id(str_of(key), id));
 }
+static void open_stage(void) { open_stage_with(ROUTES); }
 static void close_stage(void) {
     stage_close(&s);
     close(redis_fd);
@@ -122,6 +124,133 @@ START_TEST(without_redis_keys_are_503_and_users_are_let_in) {
 }
 END_TEST
 
+/* ---- what was opened with a key */
+
+#define EVENTS "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"
+
+static int client, upstream;
+
+static void open_events(const char *json) {
+    client = ask(&s, SHOWN("/keys"));
+    ask_for_the_key(json);
+    hear_get("jotgate:s:ada");
+    tell(NULL);
+    upstream = rig_accept(s.loop, s.upstream_listener);
+    see(&s, upstream);
+}
+static void begin_events(void) {
+    rig_send(s.loop, upstream, STR(EVENTS));
+    ck_assert_int_eq(hear_head(&s, client), 200);
+    rig_expect(s.loop, client, STR("9\r\ndata: 1\n\n\r\n"));
+}
+static void send_more(void) {
+    rig_send(s.loop, upstream, STR("x"));
+    rig_expect(s.loop, client, STR("1\r\nx\r\n"));
+}
+static void expect_last_chunk(void) { rig_expect(s.loop, client, STR("0\r\n\r\n")); }
+static void close_events(void) {
+    close(client), close(upstream);
+    close_stage();
+}
+
+static void take_on(struct news *news) {
+    gateway_set_news(s.gateway, news);
+    news_unref(news);
+}
+static void tell_of(const char *changed) {
+    ck_assert_int_eq(feed_enter(s.feed, FEED_APIKEY, str_of(changed), 0), 0);
+    take_on(feed_news(s.feed));
+}
+
+START_TEST(a_revoked_keys_stream_ends) {
+    open_stage();
+    open_events("{\"subject\":\"ada\",\"created\":1}");
+    begin_events();
+    tell_of("another key");
+    send_more();
+    tell_of(id);
+    ask_for_the_key(NULL);
+    expect_last_chunk();
+    ck_assert_int_eq(refuse(&s, SHOWN("/keys")), 401); /* asked already */
+    close_events();
+}
+END_TEST
+
+START_TEST(a_key_that_is_revoked_before_its_stream_begins) {
+    open_stage();
+    open_events("{\"subject\":\"ada\",\"created\":1}");
+    tell_of(id);
+    ask_for_the_key(NULL);
+    rig_settle(s.loop);
+    rig_send(s.loop, upstream, STR(EVENTS));
+    ck_assert_int_eq(hear_head(&s, client), 200);
+    rig_expect(s.loop, client, STR("9\r\ndata: 1\n\n\r\n0\r\n\r\n"));
+    close_events();
+}
+END_TEST
+
+START_TEST(after_a_gap_in_the_news_every_key_is_asked_for_again) {
+    static const char record[] = "{\"subject\":\"ada\",\"created\":1}";
+    open_stage();
+    open_events(record);
+    begin_events();
+    struct news *before = feed_news(s.feed);
+    for (int i = 0; i < 2; i++) {
+        struct news *gap = news_anew(before, before->denials);
+        take_on(gap);
+        ask_for_the_key(i == 0 ? record : NULL);
+        if (i == 0)
+            send_more();
+        news_unref(before);
+        before = news_ref(gap);
+    }
+    expect_last_chunk();
+    news_unref(before);
+    close_events();
+}
+END_TEST
+
+START_TEST(streams_end_with_their_key_when_the_settings_say_so) {
+    struct now now = clock_now();
+    open_stage_with("close_streams_at_expiry: true\n" ROUTES);
+    open_events(TEXT(&s, "{\"subject\":\"ada\",\"created\":1,\"expires\":%lld}",
+                     (long long)now_s(&now) + 2));
+    begin_events();
+    expect_last_chunk();
+    close_events();
+    open_stage_with("close_streams_at_expiry: true\n" ROUTES);
+    open_events("{\"subject\":\"ada\",\"created\":1}"); /* for ever */
+    begin_events();
+    rig_settle(s.loop);
+    send_more();
+    close_events();
+}
+END_TEST
+
+START_TEST(what_keys_were_worth_is_counted) {
+    open_stage();
+    int other = ask(&s, SHOWN("/keys"));
+    ask_for_the_key(NULL);
+    ck_assert_int_eq(hear(&s, other), 401);
+    close(other);
+    ck_assert_int_eq(refuse(&s, SHOWN("/keys")), 401);
+    tell_of(id);
+    struct buffer text = {0};
+    static const char *const lines[] = {
+        "jotgate_api_keys_total{result=\"unknown\"} 2\n", "jotgate_api_key_fetches_total 1\n",
+        "jotgate_api_keys_revoked_total 1\n", "jotgate_api_keys_held 0\n"};
+    for (size_t i = 0; i < 4; i++)
+        RUN_UNTIL(s.loop,
+                  (buffer_clear(&text), metrics_render(s.metrics, &text) == 0 &&
+                                            str_contains(buffer_bytes(&text), str_of(lines[i]))));
+    buffer_release(&text);
+    close_stage();
+}
+END_TEST
+
 SUITE_MAIN("gateway/api_keys", a_key_speaks_for_its_subject_and_goes_no_further,
            unknown_and_expired_keys_and_nonsense_let_nobody_in, many_who_show_the_same_key_ask_once,
-           without_redis_keys_are_503_and_users_are_let_in)
+           without_redis_keys_are_503_and_users_are_let_in, a_revoked_keys_stream_ends,
+           a_key_that_is_revoked_before_its_stream_begins,
+           after_a_gap_in_the_news_every_key_is_asked_for_again,
+           streams_end_with_their_key_when_the_settings_say_so, what_keys_were_worth_is_counted)
