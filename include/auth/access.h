@@ -89,6 +89,9 @@ struct caller access_decide(enum access access, const struct credentials *creden
                             const struct access_rules *rules, struct token_cache *cache,
                             struct keyring *keys, const struct ip *client, const struct now *now,
                             unsigned may, struct arena *arena) MUST_USE;
+/* The `sub` of the first issuer's user whom a subject names. False: another issuer's user. */
+bool access_first_sub(const struct token_rules *rules, struct str subject,
+                      struct str *sub) MUST_USE;
 /* The user for whom an API key speaks, unless it has expired. */
 struct caller access_of_api_key(const struct api_key_held *held, const struct now *now,
                                 struct arena *arena) MUST_USE;

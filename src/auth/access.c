@@ -221,6 +221,18 @@ static bool needs_name(const struct token_rules *rules, size_t issuer, struct st
     return issuer > 0;
 }
 
+bool access_first_sub(const struct token_rules *rules, struct str subject, struct str *sub) {
+    *sub = subject;
+    for (size_t i = 0; i < rules->n_issuers; i++) {
+        struct str name = rules->issuers[i].name;
+        if (!str_starts(subject, name) || subject.n <= name.n || subject.at[name.n] != ':')
+            continue;
+        *sub = str_skip(subject, name.n + 1);
+        return i == 0;
+    }
+    return true;
+}
+
 static struct caller user(const struct question *q, const struct token_result *token) {
     const struct token_rules *rules = q->rules->tokens;
     struct str subject = claims_subject(token->claims);

@@ -160,6 +160,46 @@ int signer_new(struct signer **out, enum algorithm algorithm, struct str key, st
     return 0;
 }
 
+static enum algorithm algorithm_of_jwk(struct str key) {
+    CLEANUP(drop_arena) struct arena arena;
+    CLEANUP(drop_doc) struct doc *doc = doc_parse(key, NULL);
+    struct key_material material = {.kind = MATERIAL_OKP};
+    arena_init(&arena);
+    const char *problem = doc ? material_read(&material, doc_root(doc), &arena) : "no JSON";
+    material_wipe(&material);
+    if (problem)
+        return ALGORITHM_COUNT;
+    switch (material.kind) {
+    case MATERIAL_EC:
+        return ALGORITHM_ES256;
+    case MATERIAL_RSA:
+        return ALGORITHM_RS256;
+    case MATERIAL_OCT:
+        return ALGORITHM_HS256;
+    case MATERIAL_OKP:
+        break;
+    }
+    return ALGORITHM_COUNT;
+}
+
+/* What looks like a key and is none must not become a secret that anybody may have read elsewhere. */
+int signer_new_for(struct signer **out, struct str key, char why[160]) {
+    static const char wanted[] = "expected a private JWK or PEM of an EC P-256 or RSA key, or an "
+                                 "HS256 secret of 32 bytes or more";
+    enum algorithm algorithm = ALGORITHM_HS256;
+    bool is_pem = str_starts(key, STR("-----BEGIN"));
+    if (is_pem)
+        algorithm = ALGORITHM_ES256;
+    else if (key.n > 0 && (key.at[0] == '{' || key.at[0] == '['))
+        algorithm = algorithm_of_jwk(key);
+    if (algorithm == ALGORITHM_COUNT)
+        return fail(-EINVAL, why, wanted);
+    int failed = signer_new(out, algorithm, key, STR_NONE, why);
+    if (failed == -EINVAL && is_pem)
+        failed = signer_new(out, ALGORITHM_RS256, key, STR_NONE, why);
+    return failed == -EINVAL ? fail(failed, why, wanted) : failed;
+}
+
 void signer_free(struct signer *s) {
     if (!s)
         return;

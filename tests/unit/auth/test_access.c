@@ -576,6 +576,23 @@ START_TEST(an_api_keys_caller_is_its_subject_until_it_expires) {
 }
 END_TEST
 
+START_TEST(a_subject_of_the_first_issuer_has_its_sub_back) {
+    static const struct issuer_rule two_issuers[] = {{.name = STR("a")}, {.name = STR("b")}};
+    static const struct token_rules two_rules = {two_issuers, 2, NULL};
+    static const struct {
+        struct str subject, sub;
+    } own[] = {{STR("u1"), STR("u1")},       {STR("a:u1"), STR("u1")}, {STR("a:b:u1"), STR("b:u1")},
+               {STR("ab:u1"), STR("ab:u1")}, {STR("a"), STR("a")},     {STR("c:u1"), STR("c:u1")}};
+    struct str sub;
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        ck_assert(access_first_sub(&two_rules, own[i].subject, &sub));
+        ck_assert(str_eq(sub, own[i].sub));
+    }
+    ck_assert(!access_first_sub(&two_rules, STR("b:u1"), &sub));
+    ck_assert(!access_first_sub(&two_rules, STR("b:a:u1"), &sub));
+}
+END_TEST
+
 static TCase *add_case(Suite *suite, const char *name) {
     TCase *tcase = tcase_create(name);
     tcase_add_unchecked_fixture(tcase, make, unmake);
@@ -610,6 +627,7 @@ int main(void) {
     tcase_add_test(api_keys, an_api_key_is_refused_elsewhere_and_when_it_is_malformed);
     tcase_add_test(api_keys, an_api_key_beside_another_callers_credentials_is_refused);
     tcase_add_test(api_keys, an_api_keys_caller_is_its_subject_until_it_expires);
+    tcase_add_test(api_keys, a_subject_of_the_first_issuer_has_its_sub_back);
     TCase *service = add_case(suite, "service");
     tcase_add_test(service, service_callers_are_refused_by_default);
     tcase_add_test(service, an_escaped_key_in_the_query_is_the_same_key);

@@ -2,6 +2,7 @@
 /* libjwt and OpenSSL sign, this room verifies: two makers that share no code but OpenSSL's arithmetic. */
 #include "auth/signer.h"
 #include "auth/token.h"
+#include "base/base64url.h"
 #include "forge.h"
 
 #include <check.h>
@@ -56,6 +57,58 @@ static void assert_member(struct str json, const char *name, const char *expecte
     ck_assert_msg(str_eq(value, str_of(expected)), STR_FMT ": %s", STR_ARG(json), name);
     doc_free(doc);
 }
+
+static struct str header_of(struct signer *signer) {
+    struct str token = sign(signer, CLAIMS), encoded = str_first(token, str_index(token, '.'));
+    unsigned char *room = arena_alloc(&arena, BASE64URL_DECODED_MAX(encoded.n));
+    size_t n;
+    ck_assert(base64url_decode(encoded, room, &n));
+    return (struct str){(const char *)room, n};
+}
+
+START_TEST(a_key_says_itself_what_it_signs_with) {
+    static const enum algorithm pairs[] = {ALGORITHM_ES256, ALGORITHM_RS256};
+    static const char *const secrets[] = {
+        SECRET, "{\"kty\":\"oct\",\"k\":\"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA\"}"};
+    struct signer *signer;
+    char why[160];
+    for (size_t i = 0; i < 2; i++) {
+        struct buffer pem = {0}, jwk = {0};
+        ck_assert_int_eq(signer_new_key(pairs[i], &pem, &jwk), 0);
+        ck_assert_int_eq(signer_new_for(&signer, buffer_bytes(&pem), why), 0);
+        assert_member(header_of(signer), "alg", algorithm_name(pairs[i]));
+        signer_free(signer);
+        ck_assert_int_eq(signer_new_for(&signer, buffer_bytes(&jwk), why), -EINVAL); /* public */
+        buffer_release(&pem);
+        buffer_release(&jwk);
+        ck_assert_int_eq(signer_new_for(&signer, str_of(secrets[i]), why), 0);
+        assert_member(header_of(signer), "alg", "HS256");
+        signer_free(signer);
+    }
+}
+END_TEST
+
+START_TEST(what_only_looks_like_a_key_signs_nothing) {
+    static const char *const keys[] = {
+        "",
+        "{}",
+        "[]",
+        "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_"
+        "7TyWQHOg7hcvPapiMlrwIaaPcHURo\","
+        "\"d\":\"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A\"}",
+        "{ a secret of at least 32 bytes, but in braces }",
+        "[{\"kty\":\"oct\",\"k\":\"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA\"}]",
+        "-----BEGIN a secret of at least 32 bytes, all the same -----",
+        "a secret of 31 bytes is no good"};
+    struct signer *signer = NULL;
+    char why[160];
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        ck_assert_msg(signer_new_for(&signer, str_of(keys[i]), why) == -EINVAL, "%s", keys[i]);
+        ck_assert_ptr_nonnull(strstr(why, "expected a private JWK or PEM"));
+    }
+    ck_assert_ptr_null(signer);
+}
+END_TEST
 
 START_TEST(a_new_key_signs_what_its_public_jwk_verifies) {
     for (unsigned i = ALGORITHM_RS256; i < ALGORITHM_COUNT; i++) {
@@ -282,6 +335,8 @@ int main(void) {
     tcase_add_test(all, a_private_jwk_signs_with_its_own_kid);
     tcase_add_test(all, an_rsa_jwk_signs_with_its_factors_only);
     tcase_add_test(all, a_key_that_does_not_fit_is_refused_with_a_reason);
+    tcase_add_test(all, a_key_says_itself_what_it_signs_with);
+    tcase_add_test(all, what_only_looks_like_a_key_signs_nothing);
     tcase_add_test(all, only_an_object_of_unique_claims_is_signed);
     tcase_add_test(all, tokens_are_appended);
     suite_add_tcase(suite, all);
