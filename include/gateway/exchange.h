@@ -43,6 +43,7 @@ struct exchange {
         *shows; /* an API key that is asked for: it waits (api_keys.h), among others */
     struct exchange *next_shower;
     bool asked_for_api_key;
+    struct str user_token;               /* `credential: user`, of an API key; else empty */
     bool key_is_doubted, key_is_revoked; /* while it was under way */
     bool asks_for_websocket;
     struct check_waiter check; /* waits for its token to be checked */

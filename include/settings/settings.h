@@ -18,7 +18,7 @@ struct origin {
 };
 
 enum apikey_mode { APIKEY_KEEP, APIKEY_FILL, APIKEY_REPLACE };
-enum credential { CREDENTIAL_CALLER, CREDENTIAL_SERVICE };
+enum credential { CREDENTIAL_CALLER, CREDENTIAL_SERVICE, CREDENTIAL_USER };
 enum limits_mode { LIMITS_ENFORCE, LIMITS_SHADOW, LIMITS_OFF };
 enum limit_for { LIMIT_FOR_ANONYMOUS, LIMIT_FOR_EVERYONE };
 
@@ -179,6 +179,7 @@ struct settings {
     struct origin supabase;
     enum apikey_mode apikey_default;
     struct project_keys project;
+    struct str signing_key; /* for `credential: user`: signer_new_for takes it; empty: none */
 
     struct claim_paths claim_paths;
     struct token_rules tokens;           /* issuers */

@@ -2,10 +2,13 @@
 /* Each key that is asked for has a question; who shows it meanwhile hangs on it. */
 #include "gateway/api_keys.h"
 
+#include "auth/signer.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "gateway/checks.h"
 #include "gateway/streams.h"
 #include "gateway_internal.h"
+#include "user_token.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,12 +29,22 @@ struct api_keys {
     void (*advance)(struct exchange *x);
     struct map *questions; /* by id */
     struct api_key_cache *cache;
-    struct timer doubts; /* runs while a request under way is doubted */
+    struct signer *signer; /* NULL: the settings have no signing key */
+    struct timer doubts;   /* runs while a request under way is doubted */
     struct api_keys_stats stats;
 };
 
 static struct api_key_cache *make_cache(const struct settings *settings) {
     return api_key_cache_new(settings->api_key_entries, settings->api_key_max_stale_ns);
+}
+
+/* The settings' reader has tried the key; what fails now is memory. */
+static struct signer *make_signer(const struct settings *settings) {
+    struct signer *signer = NULL;
+    char why[160];
+    if (settings->signing_key.n > 0 && signer_new_for(&signer, settings->signing_key, why) < 0)
+        log_error("the signing key cannot be used", F_TEXT("why", why));
+    return signer;
 }
 
 struct api_keys *api_keys_new(struct gateway *gateway, void (*advance)(struct exchange *x)) {
@@ -42,6 +55,7 @@ struct api_keys *api_keys_new(struct gateway *gateway, void (*advance)(struct ex
     keys->advance = advance;
     keys->questions = map_new();
     keys->cache = make_cache(gateway->parts.settings);
+    keys->signer = make_signer(gateway->parts.settings);
     if (keys->questions && keys->cache)
         return keys;
     api_keys_free(keys);
@@ -65,6 +79,7 @@ void api_keys_free(struct api_keys *keys) {
         question_free(question);
     map_free(keys->questions);
     api_key_cache_free(keys->cache);
+    signer_free(keys->signer);
     free(keys);
 }
 
@@ -149,11 +164,12 @@ static void count(struct exchange *x, enum api_keys_result result) {
     x->gateway->api_keys->stats.results[result]++;
 }
 
-static void accept_held(struct exchange *x, const struct api_key_held *held, bool is_stale) {
+static void accept_held(struct exchange *x, struct api_key_held *held, bool is_stale) {
     x->caller = access_of_api_key(held, exchange_now(x), &x->arena);
     count(x, x->caller.problem != PROBLEM_NONE ? API_KEYS_EXPIRED
              : is_stale                        ? API_KEYS_STALE
                                                : API_KEYS_GOOD);
+    user_token_find(x, held, x->gateway->api_keys->signer);
 }
 
 static void refuse_unknown(struct exchange *x) {
@@ -292,6 +308,8 @@ void api_keys_heed(struct api_keys *keys, const struct news *before, const struc
 
 void api_keys_change(struct api_keys *keys, const struct settings *settings) {
     struct api_key_cache *cache = make_cache(settings);
+    signer_free(keys->signer);
+    keys->signer = make_signer(settings);
     if (!cache) {
         api_key_cache_clear(keys->cache);
         return;

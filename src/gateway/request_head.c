@@ -37,16 +37,21 @@ static int put_request_line(struct buffer *out, const struct exchange *x) {
     return put_field(out, STR("host"), x->route->upstream->host_header);
 }
 
+static int put_bearer(struct buffer *out, struct str token) {
+    TRY(buffer_append(out, STR("authorization: Bearer ")));
+    TRY(buffer_append(out, token));
+    return buffer_append(out, STR("\r\n"));
+}
+
 /* Some of Supabase's parts take only "Bearer", capital B and one space, for a token: the caller's spelling is mended. */
 static int put_authorization(struct buffer *out, const struct exchange *x,
                              const struct field *field) {
-    if (x->route->credential == CREDENTIAL_SERVICE || x->credentials.hides_authorization)
+    if (x->route->credential == CREDENTIAL_SERVICE || x->credentials.hides_authorization ||
+        x->user_token.n > 0)
         return 0;
     if (!x->credentials.bearer.at)
         return put_field(out, STR("authorization"), field->value);
-    TRY(buffer_append(out, STR("authorization: Bearer ")));
-    TRY(buffer_append(out, x->credentials.bearer));
-    return buffer_append(out, STR("\r\n"));
+    return put_bearer(out, x->credentials.bearer);
 }
 
 static int put_callers_field(struct buffer *out, const struct exchange *x,
@@ -93,15 +98,14 @@ static struct str apikey_to_add(struct exchange *x) {
 
 static int put_credentials(struct buffer *out, const struct exchange *x, struct str apikey) {
     const struct project_keys *project = &x->settings->project;
+    if (x->user_token.n > 0)
+        TRY(put_bearer(out, x->user_token));
     if (x->route->credential != CREDENTIAL_SERVICE)
         return apikey.n ? put_field(out, STR("apikey"), apikey) : 0;
     struct str key = project->secret.n ? project->secret : project->service_role;
     TRY(put_field(out, STR("apikey"), key));
-    if (!project->secret.n) { /* a legacy key is a token of its own */
-        TRY(buffer_append(out, STR("authorization: Bearer ")));
-        TRY(buffer_append(out, key));
-        TRY(buffer_append(out, STR("\r\n")));
-    }
+    if (!project->secret.n) /* a legacy key is a token of its own */
+        TRY(put_bearer(out, key));
     TRY(put_field(out, STR("user-agent"), STR("jotgate/" JG_VERSION)));
     return put_field(out, STR("x-jotgate-sub"), x->caller.subject);
 }

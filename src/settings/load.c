@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The whole file as one table of sections. The environment alone is an empty file: every default says from which variable it comes. */
+#include "auth/signer.h"
 #include "auth/token.h"
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -214,6 +215,23 @@ static bool read_public_key(struct reader *r, const struct branch *b, void *targ
     return !is_secret;
 }
 
+/* Whatever it is, a request must not be the first to find out. */
+static bool read_signing_key(struct reader *r, const struct branch *b, void *target) {
+    struct str *key = target;
+    struct signer *signer = NULL;
+    char why[160];
+    if (!read_scalar(r, b, key, NULL))
+        return false;
+    bool has_lines = str_starts(*key, STR("{")) || str_starts(*key, STR("-----BEGIN"));
+    if (!has_lines && !read_secret(r, b, target))
+        return false;
+    int failure = key->n > 0 ? signer_new_for(&signer, *key, why) : 0;
+    signer_free(signer);
+    if (failure < 0)
+        reader_error(r, b, "%s", why);
+    return failure == 0;
+}
+
 static bool read_supabase(struct reader *r, const struct branch *b, void *target) {
     /* clang-format off */
     static const struct entry entries[] = {
@@ -223,6 +241,7 @@ static bool read_supabase(struct reader *r, const struct branch *b, void *target
         {"anon_key",         read_public_key,      AT(project.anon),         "${SUPABASE_ANON_KEY:-}"},
         {"secret_key",       read_secret,          AT(project.secret),       "${SUPABASE_SECRET_KEY:-}"},
         {"service_role_key", read_secret,          AT(project.service_role), "${SUPABASE_SERVICE_ROLE_KEY:-}"},
+        {"signing_key",      read_signing_key,     AT(signing_key),          "${SUPABASE_SIGNING_KEY:-}"},
         {"apikey",           read_apikey_mode,     AT(apikey_default),       "fill"},
         {"service_callers",  read_service_callers, AT(access),               "refuse"},
     };
@@ -372,7 +391,8 @@ static const struct entry sections[] = {
 static bool refuse_empty(struct reader *r) {
     static const char *const names[] = {"SUPABASE_JWT_SECRET",       "SUPABASE_SECRET_KEY",
                                         "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_ANON_KEY",
-                                        "SUPABASE_PUBLISHABLE_KEY",  "JOTGATE_ADMIN_TOKEN"};
+                                        "SUPABASE_PUBLISHABLE_KEY",  "SUPABASE_SIGNING_KEY",
+                                        "JOTGATE_ADMIN_TOKEN"};
     bool is_good = true;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         const char *value = getenv(names[i]);

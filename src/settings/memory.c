@@ -33,6 +33,7 @@ void settings_unref(struct settings *settings) {
     route_table_free(settings->table);
     wipe(settings->project.secret);
     wipe(settings->project.service_role);
+    wipe(settings->signing_key);
     wipe(settings->admin_token);
     wipe(settings->redis.url);
     wipe(settings->redis.target.password);

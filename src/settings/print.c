@@ -93,6 +93,7 @@ static const struct row rows[] = {
     {"  anon_key",                   SECRET,       AT(project.anon)},
     {"  secret_key",                 SECRET,       AT(project.secret)},
     {"  service_role_key",           SECRET,       AT(project.service_role)},
+    {"  signing_key",                SECRET,       AT(signing_key)},
 };
 /* clang-format on */
 

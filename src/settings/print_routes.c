@@ -94,8 +94,10 @@ static int put_rest(struct buffer *out, const struct settings *s, const struct r
         TRY(buffer_append(out, STR("  require: ")));
         TRY(put_rules(out, s, route->require, route->n_require));
     }
-    if (route->credential == CREDENTIAL_SERVICE)
-        TRY(buffer_append(out, STR("  credential: service")));
+    if (route->credential != CREDENTIAL_CALLER)
+        TRY(buffer_append(out, route->credential == CREDENTIAL_SERVICE
+                                   ? STR("  credential: service")
+                                   : STR("  credential: user")));
     if (route->is_supabase && route->apikey != s->apikey_default)
         TRY(buffer_printf(out, "  apikey: %s", apikey_mode_name(route->apikey)));
     if (route->strip.n > 0) {

@@ -40,8 +40,8 @@ static bool read_apikey(struct reader *r, const struct branch *b, void *target) 
 }
 
 static bool read_credential(struct reader *r, const struct branch *b, void *target) {
-    static const char *const names[] = {"caller", "service"};
-    return read_choice(r, b, names, 2, target);
+    static const char *const names[] = {"caller", "service", "user"};
+    return read_choice(r, b, names, 3, target);
 }
 
 static bool read_route_limits(struct reader *r, const struct branch *b, void *target) {
@@ -280,6 +280,16 @@ static bool check_route(struct reader *r, const struct branch *b, const struct s
         reader_error(
             r, tree_member(b, "credential"),
             "service needs access: user, apikey or service; anybody could use the secret key");
+        return false;
+    }
+    if (route->credential == CREDENTIAL_USER && route->access != ACCESS_APIKEY) {
+        reader_error(r, tree_member(b, "credential"),
+                     "user needs access: apikey; elsewhere users bring a token of their own");
+        return false;
+    }
+    if (route->credential == CREDENTIAL_USER && s->signing_key.n == 0) {
+        reader_error(r, tree_member(b, "credential"),
+                     "needs supabase.signing_key (SUPABASE_SIGNING_KEY)");
         return false;
     }
     if (route->n_require > 0 && route->access == ACCESS_OPEN) {

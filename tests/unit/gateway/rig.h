@@ -68,6 +68,7 @@ static inline void stage_clear_environment(void) {
         "SUPABASE_SECRET_KEY",
         "SUPABASE_REGION",
         "SUPABASE_SERVICE_ROLE_KEY",
+        "SUPABASE_SIGNING_KEY",
         "LIMIT_PER_USER",
         "LIMIT_PER_IP",
         "LIMITS",

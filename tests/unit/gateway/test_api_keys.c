@@ -2,6 +2,7 @@
 /* Proves gateway/api_keys.h against a Redis that this thread plays. */
 #include "gateway/api_keys.h"
 
+#include "base/base64url.h"
 #include "gateway/metrics.h"
 #include "rig.h"
 
@@ -121,6 +122,79 @@ START_TEST(without_redis_keys_are_503_and_users_are_let_in) {
     ck_assert_int_eq(refuse(&s, GET(&s, "/keys", "x-api-key: jg_nonsense\r\n")), 401);
     ck_assert_int_eq(refuse(&s, GET(&s, "/keys", "")), 401);
     stage_close(&s);
+}
+END_TEST
+
+/* ---- credential: user */
+
+#define USER_ROUTES \
+    "supabase: { url: \"${UPSTREAM}\", publishable_key: " PUBLISHABLE \
+    ", signing_key: a-secret-of-more-than-32-bytes-to-sign }\n" \
+    "routes: [ { path: /keys, access: apikey, credential: user, limits: [] } ]\n"
+
+/* The bearer's payload, as the upstream saw it. */
+static const char *seen_payload(void) {
+    const char *bearer_field = SEEN(&s, "authorization");
+    ck_assert_ptr_nonnull(bearer_field);
+    const char *dot = strchr(bearer_field, '.');
+    ck_assert_ptr_nonnull(dot);
+    struct str encoded = str_first(str_of(dot + 1), str_index(str_of(dot + 1), '.'));
+    unsigned char *room = arena_alloc(&s.arena, BASE64URL_DECODED_MAX(encoded.n));
+    size_t n;
+    ck_assert(base64url_decode(encoded, room, &n));
+    return TEXT(&s, "%.*s", (int)n, (const char *)room);
+}
+static int pass_with_key(const char *json, const char *subject, const char *fields) {
+    int asking = ask(&s, GET(&s, "/keys", TEXT(&s, "x-api-key: %s\r\n%s", key, fields)));
+    if (json) {
+        ask_for_the_key(json);
+        hear_get(TEXT(&s, "jotgate:s:%s", subject));
+        tell(NULL);
+    }
+    int at = rig_accept(s.loop, s.upstream_listener);
+    see(&s, at);
+    rig_send(s.loop, at, str_of(OK_HI));
+    int status = hear(&s, asking);
+    close(at), close(asking);
+    return status;
+}
+
+START_TEST(a_keys_user_has_a_token_that_is_signed_once) {
+    open_stage_with(USER_ROUTES);
+    ck_assert_int_eq(
+        pass_with_key("{\"subject\":\"main:ada\",\"plan\":\"pro\",\"created\":1}", "main:ada", ""),
+        200);
+    const char *first = SEEN(&s, "authorization");
+    ck_assert_str_eq(SEEN(&s, "apikey"), PUBLISHABLE);
+    ck_assert_ptr_nonnull(strstr(seen_payload(), "\"sub\":\"ada\""));
+    ck_assert_ptr_nonnull(strstr(seen_payload(), "\"iss\":\"" ISSUER "\""));
+    ck_assert_ptr_nonnull(strstr(seen_payload(), "\"role\":\"authenticated\""));
+    ck_assert_ptr_nonnull(strstr(seen_payload(), "\"plan\":\"pro\""));
+    ck_assert_int_eq(pass_with_key(NULL, NULL, "Authorization: Bearer " PUBLISHABLE "\r\n"), 200);
+    ck_assert_str_eq(SEEN(&s, "authorization"), first); /* one field, and the same */
+    /* Who brings a token is that user already. */
+    const char *own = bearer(&s, ADA);
+    int asking = ask(&s, GET(&s, "/keys", own));
+    hear_get("jotgate:s:ada");
+    tell(NULL);
+    int at = rig_accept(s.loop, s.upstream_listener);
+    see(&s, at);
+    close(at), close(asking);
+    ck_assert_ptr_nonnull(strstr(own, SEEN(&s, "authorization")));
+    close_stage();
+}
+END_TEST
+
+START_TEST(a_token_does_not_outlive_its_key) {
+    struct now now = clock_now();
+    long long end = (long long)now_s(&now) + 10;
+    open_stage_with(USER_ROUTES);
+    ck_assert_int_eq(
+        pass_with_key(TEXT(&s, "{\"subject\":\"ada\",\"created\":1,\"expires\":%lld}", end), "ada",
+                      ""),
+        200);
+    ck_assert_ptr_nonnull(strstr(seen_payload(), TEXT(&s, "\"exp\":%lld", end)));
+    close_stage();
 }
 END_TEST
 
@@ -253,4 +327,5 @@ SUITE_MAIN("gateway/api_keys", a_key_speaks_for_its_subject_and_goes_no_further,
            without_redis_keys_are_503_and_users_are_let_in, a_revoked_keys_stream_ends,
            a_key_that_is_revoked_before_its_stream_begins,
            after_a_gap_in_the_news_every_key_is_asked_for_again,
-           streams_end_with_their_key_when_the_settings_say_so, what_keys_were_worth_is_counted)
+           streams_end_with_their_key_when_the_settings_say_so, what_keys_were_worth_is_counted,
+           a_keys_user_has_a_token_that_is_signed_once, a_token_does_not_outlive_its_key)

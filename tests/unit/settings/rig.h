@@ -38,6 +38,7 @@ static void rig_setup(void) {
         "SUPABASE_ANON_KEY",
         "SUPABASE_SECRET_KEY",
         "SUPABASE_SERVICE_ROLE_KEY",
+        "SUPABASE_SIGNING_KEY",
         "SUPABASE_REGION",
         "LIMIT_PER_USER",
         "LIMIT_PER_IP",

@@ -183,11 +183,13 @@ START_TEST(secrets_are_masked_and_their_length_does_not_show) {
         setenv("SUPABASE_SECRET_KEY", secrets[i], 1);
         setenv("SUPABASE_SERVICE_ROLE_KEY", secrets[i], 1);
         setenv("JOTGATE_ADMIN_TOKEN", secrets[i], 1);
+        setenv("SUPABASE_SIGNING_KEY", secrets[i], 1);
         ck_assert_msg(rig_environment() == 0, "%s", rig.said);
         texts[i] = printed(rig.settings);
         ck_assert_ptr_null(strstr(texts[i], "a-secret"));
         assert_shows(texts[i], "hs256_secret: \"***\"");
         assert_shows(texts[i], "secret_key: \"***\"");
+        assert_shows(texts[i], "signing_key: \"***\"");
     }
     ck_assert_str_eq(texts[0], texts[1]);
     free(texts[0]);

@@ -363,8 +363,8 @@ START_TEST(unknown_words_are_refused_with_the_known_ones) {
          "f.yaml:2:31: access: ", "open, public, user"},
         {"routes: [ { path: /a, apikey: drop } ]\n",
          "f.yaml:2:31: apikey: ", "keep, fill or replace"},
-        {"routes: [ { path: /a, credential: user } ]\n",
-         "f.yaml:2:35: credential: ", "caller or service"},
+        {"routes: [ { path: /a, credential: root } ]\n",
+         "f.yaml:2:35: credential: ", "caller, service or user"},
         {"routes: [ { path: /a, methods: [FETCH] } ]\n", "f.yaml:2:32: methods: 'FETCH'",
          "GET, HEAD, POST"},
         {"routes: [ { path: /a, methods: [get] } ]\n", "f.yaml:2:32: methods: 'get'",
@@ -552,6 +552,10 @@ START_TEST(routes_that_make_no_sense_are_refused) {
     ALL_ARE_REFUSED(rows);
     rig_setup();
     setenv("SUPABASE_SECRET_KEY", "sb_secret_x", 1);
+    refused("routes: [ { path: /a, access: apikey, credential: user } ]\n",
+            "f.yaml:2:51: credential: ", "SUPABASE_SIGNING_KEY");
+    refused("routes: [ { path: /a, credential: user } ]\n",
+            "f.yaml:2:35: credential: ", "access: apikey");
     refused("routes: [ { path: /a, access: public, credential: service } ]\n",
             "f.yaml:2:51: credential: ", "anybody");
     refused("routes: [ { path: /a, access: open, credential: service } ]\n",
@@ -828,6 +832,40 @@ START_TEST(redis_is_refused_without_showing_a_password) {
 }
 END_TEST
 
+/* None of it is shown again. */
+START_TEST(a_signing_key_is_a_key_that_can_sign) {
+    static const struct {
+        const char *key, *words;
+    } keys[] = {
+        {"too-short-a-secret-to-sign", "HS256 secret of 32 bytes"},
+        {"'a secret with spaces, of more than 32 bytes'", "space or control"},
+        {"''", "empty"},
+        {"'{}'", "private JWK or PEM"},
+        {"'[ { \"kty\": \"oct\" } ]'", "space or control"},
+        {"'[{\"kty\":\"oct\",\"k\":\"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0\"}]'",
+         "private JWK or PEM"},
+        {"'{\"kty\":\"oct\",\"k\":\"c2VjcmV0\"}'", "HS256 secret of 32 bytes"},
+        {"'{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
+         "\"y\":\"x_"
+         "FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}'",
+         "private JWK or PEM"},
+        {"'-----BEGIN PUBLIC KEY-----'", "private JWK or PEM"},
+        {"'-----BEGIN PRIVATE KEY-----\\nMIG'", "private JWK or PEM"},
+    };
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        char text[512];
+        snprintf(text, sizeof(text), "supabase:\n  url: https://a\n  signing_key: %s\n",
+                 keys[i].key);
+        rig_setup();
+        ck_assert_int_eq(rig_read(text), -EINVAL);
+        check_said(text, "f.yaml:3:16: signing_key: ", keys[i].words);
+        ck_assert_ptr_null(strstr(rig.said, "kty"));
+        ck_assert_ptr_null(strstr(rig.said, "too-short-a"));
+    }
+    rig_teardown();
+}
+END_TEST
+
 SUITE_MAIN("settings/refusals", certificates_and_keys_come_in_pairs,
            unknown_names_are_refused_where_they_stand, names_that_stand_twice_are_refused,
            what_is_no_yaml_is_refused, bytes_that_would_cut_a_value_short_are_refused,
@@ -847,6 +885,7 @@ SUITE_MAIN("settings/refusals", certificates_and_keys_come_in_pairs,
            a_variable_and_its_file_may_not_both_be_set,
            a_variables_file_must_be_readable_and_hold_something,
            a_variables_file_holds_no_more_than_a_secret_would, a_refused_secret_is_not_shown,
+           a_signing_key_is_a_key_that_can_sign,
            secret_keys_are_refused_where_every_caller_would_be_given_them,
            redis_is_refused_without_showing_a_password, all_errors_of_a_file_are_told_at_once,
            files_that_cannot_be_read_give_the_machines_reason)
