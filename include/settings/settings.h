@@ -214,7 +214,8 @@ struct settings {
 };
 
 /* Reads `file` (NULL: environment alone). Every error and finding goes to `report` as one line "file:line:column: message" or
- * "env:NAME: message" (constant memory for the call only). *out has one reference. -EINVAL: errors were reported, -errno of the file, -ENOMEM. */
+ * "env:NAME: message" (constant memory for the call only). *out has one reference. Blocks, for seconds where a file is a pipe that nobody
+ * writes (base/file.h). -EINVAL: errors were reported; -ENOMEM. */
 typedef void settings_report(void *arg, const char *line);
 int settings_load(struct settings **out, const char *file, settings_report *report,
                   void *arg) MUST_USE;

@@ -10,13 +10,12 @@
  * Whose tokens they are (`issuer: auto`) is asked beside that, until it was answered. */
 #include "io/key_issuer.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/log.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #define REFRESH_MIN_S 60
 #define BACKOFF_MAX_S 30
@@ -184,33 +183,13 @@ static int fetch_url(struct key_issuer *issuer, struct key_fetcher *fetcher, int
     return failure;
 }
 
-/* One byte more than is allowed, so that the parser refuses what is larger. */
-static int read_whole(int fd, struct buffer *out) {
-    char *room;
-    TRY(buffer_reserve(out, KEY_DOCUMENT_BYTES_MAX + 1, &room));
-    size_t n = 0;
-    while (n < KEY_DOCUMENT_BYTES_MAX + 1) {
-        ssize_t got = read(fd, room + n, KEY_DOCUMENT_BYTES_MAX + 1 - n);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -errno;
-        if (got == 0)
-            break;
-        n += (size_t)got;
-    }
-    buffer_commit(out, n);
-    return 0;
-}
-
+/* A pipe that is not at its end already must not hold the thread that fetches everybody's keys. */
 static int fetch_file(struct key_issuer *issuer, char why[160]) {
     CLEANUP(cleanup_free) char *path = str_dup(issuer->origin->jwks_file);
-    /* O_NONBLOCK: a pipe that nobody writes must not hold the thread. */
-    CLEANUP(cleanup_close) int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
     struct buffer text = {0};
-    int failure = fd < 0 ? -errno : read_whole(fd, &text);
+    int failure = path ? file_read(path, KEY_DOCUMENT_BYTES_MAX, 0, &text) : -ENOMEM;
     if (failure < 0)
-        snprintf(why, 160, "%s", strerror(-failure));
+        snprintf(why, 160, "%s", file_why(failure));
     else
         failure = consider(issuer, buffer_bytes(&text), why);
     buffer_release(&text);

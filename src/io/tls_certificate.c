@@ -1,52 +1,54 @@
 /* SPDX-License-Identifier: MIT */
 #include "tls_certificate.h"
 
-#include <errno.h>
+#include "base/file.h"
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
-#define CHAIN_MAX 16
+#define CHAIN_MAX     16
+#define PEM_MAX_BYTES (256 * 1024)
 
 /* ---- reading ---- */
 
-static FILE *open_file(struct str path, const char *what, struct stat *status, char *why,
-                       size_t n_why) {
-    FILE *file = fopen(path.at, "re"); /* ends with a NUL: an arena's copy */
-    if (file && fstat(fileno(file), status) == 0 && !S_ISDIR(status->st_mode))
-        return file;
-    snprintf(why, n_why, "the %s " STR_FMT " cannot be read: %s", what, STR_ARG(path),
-             file ? strerror(EISDIR) : strerror(errno));
-    if (file)
-        fclose(file);
-    return NULL;
+static bool read_pem(struct str path, const char *what, struct buffer *text, char *why,
+                     size_t n_why) {
+    int failure = file_read(path.at, PEM_MAX_BYTES, FILE_PATIENCE_NS, text);
+    if (failure < 0) /* the path ends with a NUL: an arena's copy */
+        snprintf(why, n_why, "the %s " STR_FMT " cannot be read: %s", what, STR_ARG(path),
+                 file_why(failure));
+    return failure == 0;
 }
 
 /* The certificate comes first, then those that lead to its authority; other PEM blocks are passed over. */
-static bool load_chain(struct tls_certificate *certificate, struct str path, char *why,
-                       size_t n_why) {
-    struct stat status;
-    FILE *file = open_file(path, "certificate", &status, why, n_why);
+static bool parse_chain(struct tls_certificate *certificate, BIO *pem) {
     X509 *next;
-    if (!file)
-        return false;
-    certificate->leaf = PEM_read_X509(file, NULL, NULL, NULL);
+    certificate->leaf = PEM_read_bio_X509(pem, NULL, NULL, NULL);
     certificate->chain = sk_X509_new_null();
     while (certificate->leaf && certificate->chain && sk_X509_num(certificate->chain) < CHAIN_MAX &&
-           (next = PEM_read_X509(file, NULL, NULL, NULL)) != NULL)
+           (next = PEM_read_bio_X509(pem, NULL, NULL, NULL)) != NULL)
         if (sk_X509_push(certificate->chain, next) <= 0)
             X509_free(next);
     /* PEM_R_NO_START_LINE is how its end looks; anything else is a block that is broken. */
     bool is_whole = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-    fclose(file);
-    if (certificate->leaf && certificate->chain && is_whole)
-        return true;
-    snprintf(why, n_why, "the certificate " STR_FMT " %s", STR_ARG(path),
-             certificate->leaf ? "is followed by something that is none, or by too many"
-                               : "holds none: expected PEM, -----BEGIN CERTIFICATE-----");
-    return false;
+    return certificate->leaf && certificate->chain && is_whole;
+}
+
+static bool load_chain(struct tls_certificate *certificate, struct str path, char *why,
+                       size_t n_why) {
+    struct buffer text = {0};
+    bool is_read = read_pem(path, "certificate", &text, why, n_why);
+    BIO *pem = is_read ? BIO_new_mem_buf(text.at, (int)buffer_length(&text)) : NULL;
+    bool is_good = pem && parse_chain(certificate, pem);
+    BIO_free(pem);
+    buffer_release(&text);
+    if (is_read && !is_good)
+        snprintf(why, n_why, "the certificate " STR_FMT " %s", STR_ARG(path),
+                 certificate->leaf ? "is followed by something that is none, or by too many"
+                                   : "holds none: expected PEM, -----BEGIN CERTIFICATE-----");
+    return is_good;
 }
 
 /* OpenSSL would ask on the terminal. */
@@ -58,20 +60,20 @@ static int no_passphrase(char *to, int size, int is_writing, void *was_asked) {
 
 static bool load_key(struct tls_certificate *certificate, struct str path, char *why,
                      size_t n_why) {
+    struct buffer text = {0};
     struct stat status;
-    bool was_asked = false;
-    FILE *file = open_file(path, "key", &status, why, n_why);
-    if (!file)
-        return false;
-    certificate->key_is_open = status.st_mode & S_IROTH;
-    certificate->key = PEM_read_PrivateKey(file, NULL, no_passphrase, &was_asked);
-    fclose(file);
-    if (certificate->key)
-        return true;
-    snprintf(why, n_why, "the key " STR_FMT " %s", STR_ARG(path),
-             was_asked ? "is locked by a passphrase; write it without one"
-                       : "holds none: expected PEM, -----BEGIN PRIVATE KEY-----");
-    return false;
+    bool was_asked = false, is_read = read_pem(path, "key", &text, why, n_why);
+    BIO *pem = is_read ? BIO_new_mem_buf(text.at, (int)buffer_length(&text)) : NULL;
+    certificate->key_is_open = stat(path.at, &status) == 0 && (status.st_mode & S_IROTH);
+    certificate->key = pem ? PEM_read_bio_PrivateKey(pem, NULL, no_passphrase, &was_asked) : NULL;
+    BIO_free(pem);
+    bytes_wipe(text.at, text.size);
+    buffer_release(&text);
+    if (is_read && !certificate->key)
+        snprintf(why, n_why, "the key " STR_FMT " %s", STR_ARG(path),
+                 was_asked ? "is locked by a passphrase; write it without one"
+                           : "holds none: expected PEM, -----BEGIN PRIVATE KEY-----");
+    return certificate->key;
 }
 
 bool tls_certificate_load(struct tls_certificate *certificate, const struct tls_files *files,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* ${NAME} and ${NAME:-default} inside scalars, after the YAML was read: a variable's value is never syntax. */
+#include "base/file.h"
 #include "tree.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define NAME_MAX_BYTES  128
 #define SECRET_FILE_MAX (64 * 1024)
@@ -22,61 +22,49 @@ static bool is_name(struct str name) {
     return true;
 }
 
-/* How many bytes there are, up to `size`; -1 with errno. Reads on: it may be a pipe. */
-static ssize_t read_file(const char *path, char *bytes, size_t size) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    size_t used = 0;
-    ssize_t n = 1;
-    if (fd < 0)
-        return -1;
-    while (n > 0 && used < size) {
-        n = read(fd, bytes + used, size - used);
-        used += n > 0 ? (size_t)n : 0;
-    }
-    int failure = errno;
-    close(fd);
-    errno = failure;
-    return n < 0 ? -1 : (ssize_t)used;
-}
-
-static bool read_secret_file(struct reader *r, const struct branch *at, const char *name,
+static bool read_secret_file(struct reader *r, const struct branch *at, struct str name,
                              const char *path, struct str *value) {
-    char bytes[SECRET_FILE_MAX + 1];
-    ssize_t n = read_file(path, bytes, sizeof(bytes));
-    if (n < 0 || n > SECRET_FILE_MAX) {
-        reader_error(r, at, "%s names a file that cannot be read: %s", name,
-                     n < 0 ? strerror(errno) : "larger than 64 KiB");
-        bytes_wipe(bytes, sizeof(bytes));
-        return false;
+    struct buffer text = {0};
+    int failure = file_read(path, SECRET_FILE_MAX, FILE_PATIENCE_NS, &text);
+    if (failure == 0) {
+        struct str secret = buffer_bytes(&text);
+        while (str_ends(secret, STR("\n")) || str_ends(secret, STR("\r")))
+            secret.n--;
+        *value = arena_copy(r->arena, secret);
+    } else {
+        reader_error(r, at, STR_FMT "_FILE names a file that cannot be read: %s", STR_ARG(name),
+                     failure == -EFBIG ? "larger than 64 KiB" : file_why(failure));
     }
-    while (n > 0 && (bytes[n - 1] == '\n' || bytes[n - 1] == '\r'))
-        n--;
-    *value = arena_copy(r->arena, (struct str){bytes, (size_t)n});
-    bytes_wipe(bytes, sizeof(bytes));
+    bytes_wipe(text.at, text.size);
+    buffer_release(&text);
     return value->at;
 }
 
-bool read_variable(struct reader *r, const struct branch *at, struct str name, struct str *value) {
+static const char *variable(struct str name, const char *suffix) {
     char key[NAME_MAX_BYTES + 8];
-    memcpy(key, name.at, name.n);
-    memcpy(key + name.n, "_FILE", 6);
-    const char *path = getenv(key);
+    snprintf(key, sizeof(key), STR_FMT "%s", STR_ARG(name), suffix);
+    const char *value = getenv(key);
+    return value && (value[0] || !suffix[0]) ? value : NULL; /* NAME may be empty, a path not */
+}
+
+static bool is_set(struct str name) { return variable(name, "") || variable(name, "_FILE"); }
+
+/* An environment variable, or the contents of the file that NAME_FILE names without a line end; at == NULL when neither is set. */
+static bool read_variable(struct reader *r, const struct branch *at, struct str name,
+                          struct str *value) {
+    const char *text = variable(name, ""), *path = variable(name, "_FILE");
     *value = STR_NONE;
-    if (path && path[0]) {
-        char plain[NAME_MAX_BYTES + 1];
-        memcpy(plain, name.at, name.n);
-        plain[name.n] = '\0';
-        if (getenv(plain)) {
-            reader_error(r, at, "both %s and %s are set; keep one", plain, key);
-            return false;
-        }
-        return read_secret_file(r, at, key, path, value);
+    if (text && path) {
+        reader_error(r, at, "both " STR_FMT " and " STR_FMT "_FILE are set; keep one",
+                     STR_ARG(name), STR_ARG(name));
+        return false;
     }
-    key[name.n] = '\0';
-    const char *text = getenv(key);
-    if (text)
-        *value = arena_copy(r->arena, str_of(text));
-    return true;
+    if (path)
+        return read_secret_file(r, at, name, path, value);
+    if (!text)
+        return true;
+    *value = arena_copy(r->arena, str_of(text));
+    return value->at;
 }
 
 struct reference {
@@ -140,12 +128,11 @@ static bool expand_all(struct reader *r, const struct branch *b, struct buffer *
 }
 
 /* One reference and nothing else, of a variable that is not set, with an empty default. */
-static bool is_unset_reference(struct reader *r, const struct branch *b) {
+static bool is_unset_reference(const struct branch *b) {
     struct reference reference;
-    struct str rest = b->text, value;
+    struct str rest = b->text;
     return str_starts(rest, STR("${")) && take_reference(&rest, &reference) && rest.n == 0 &&
-           reference.has_fallback && reference.fallback.n == 0 &&
-           read_variable(r, b, reference.name, &value) && !value.at;
+           reference.has_fallback && reference.fallback.n == 0 && !is_set(reference.name);
 }
 
 bool read_scalar(struct reader *r, const struct branch *branch, struct str *value, bool *is_unset) {
@@ -157,7 +144,7 @@ bool read_scalar(struct reader *r, const struct branch *branch, struct str *valu
         return false;
     }
     if (is_unset)
-        *is_unset = is_unset_reference(r, branch);
+        *is_unset = is_unset_reference(branch);
     bool is_good = expand_all(r, branch, &out);
     if (is_good) {
         *value = arena_copy(r->arena, buffer_bytes(&out));

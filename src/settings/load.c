@@ -2,17 +2,16 @@
 /* The whole file as one table of sections. The environment alone is an empty file: every default says from which variable it comes. */
 #include "auth/signer.h"
 #include "auth/token.h"
-#include "base/cleanup.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "http/head.h"
 #include "memory.h"
 #include "read.h"
 #include "settings/units.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 
-#define FILE_MAX_BYTES     ((1u << 20) + 1)
+#define FILE_MAX_BYTES     (1u << 20)
 #define ADMIN_TOKEN_LEAST  32
 #define CACHE_ENTRIES_MOST 10000000
 #define REMEMBERED_MOST    10000000
@@ -480,24 +479,20 @@ int settings_parse(struct settings **out, struct str text, const char *name,
     return 0;
 }
 
+static int refuse_file(const char *file, int failure, settings_report *report, void *arg) {
+    struct reader r = {.file = file, .report = report, .report_arg = arg};
+    reader_error(&r, NULL, "cannot be read: %s",
+                 failure == -EFBIG ? "larger than 1 MiB" : file_why(failure));
+    return -EINVAL;
+}
+
 int settings_load(struct settings **out, const char *file, settings_report *report, void *arg) {
     struct buffer text = {0};
     if (!file)
         return make(out, STR_NONE, NULL, report, arg);
-    CLEANUP(cleanup_close) int fd = open(file, O_RDONLY | O_CLOEXEC);
-    char *room;
-    ssize_t n = fd < 0 ? -1 : 1;
-    int failure = fd < 0 ? -errno : 0;
-    while (failure == 0 && n > 0 && buffer_length(&text) < FILE_MAX_BYTES) {
-        failure = buffer_reserve(&text, 64 * 1024, &room);
-        n = failure == 0 ? read(fd, room, 64 * 1024) : -1;
-        if (n < 0 && failure == 0)
-            failure = -errno;
-        if (n > 0)
-            buffer_commit(&text, (size_t)n);
-    }
-    if (failure == 0)
-        failure = make(out, buffer_bytes(&text), file, report, arg);
+    int failure = file_read(file, FILE_MAX_BYTES, FILE_PATIENCE_NS, &text);
+    failure = failure < 0 ? refuse_file(file, failure, report, arg)
+                          : make(out, buffer_bytes(&text), file, report, arg);
     bytes_wipe(text.at, text.size);
     buffer_release(&text);
     return failure;

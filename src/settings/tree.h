@@ -39,5 +39,3 @@ void *reader_alloc(struct reader *r, size_t bytes);
 /* A scalar with ${NAME}, ${NAME:-default} replaced from the environment (or from the file that NAME_FILE names). False after an error.
  * *is_unset (may be NULL): the scalar is one reference whose variable is not set and whose default is empty. */
 bool read_scalar(struct reader *r, const struct branch *branch, struct str *value, bool *is_unset);
-/* An environment variable, or the contents of the file that NAME_FILE names without a line end; at == NULL when neither is set. */
-bool read_variable(struct reader *r, const struct branch *at, struct str name, struct str *value);

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "amount.h"
 
-#include "base/cleanup.h"
+#include "base/file.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #define DIRECTORY      "/usr/share/zoneinfo/"
 #define FILE_MAX_BYTES (64 * 1024) /* the largest of today have 4 KiB */
@@ -19,17 +17,13 @@ static const struct zone *find(const struct settings *s, struct str name) {
 }
 
 static int load(struct zone *zone, struct str name, struct arena *arena) {
-    char bytes[FILE_MAX_BYTES];
+    struct buffer bytes = {0};
     struct str path = arena_printf(arena, DIRECTORY STR_FMT, STR_ARG(name));
-    if (!path.at)
-        return -ENOMEM;
-    CLEANUP(cleanup_close) int fd = open(path.at, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0)
-        return -errno;
-    ssize_t n = read(fd, bytes, sizeof(bytes)); /* a regular file gives all at once */
-    if (n < 0)
-        return -errno;
-    return n == FILE_MAX_BYTES ? -EINVAL : zone_parse(zone, (struct str){bytes, (size_t)n}, arena);
+    int failure = path.at ? file_read(path.at, FILE_MAX_BYTES, 0, &bytes) : -ENOMEM;
+    if (failure == 0)
+        failure = zone_parse(zone, buffer_bytes(&bytes), arena);
+    buffer_release(&bytes);
+    return failure == -EFBIG ? -EINVAL : failure;
 }
 
 bool read_zone(struct reader *r, const struct branch *b, struct settings *s,

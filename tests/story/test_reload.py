@@ -75,6 +75,23 @@ class Reload(Story):
         self.reload({})
         self.assertEqual(json.loads(self.ask_admin("/status").body)["settings"]["error"], "")
 
+    def test_a_pipe_that_nobody_writes_holds_neither_the_reload_nor_the_drain(self):
+        words = "a pipe that nobody has written to its end"
+        self.start()
+        pipe = os.path.join(self.gateway.folder.name, "pipe")
+        os.mkfifo(pipe)
+        self.assertIn(words, self.reload({"tls": [{"certificate": pipe, "key": pipe}]}, fails=True)["error"])
+        self.assertEqual(self.get("/open").status, 200)
+        self.reload({"issuers": [{"name": "piped", "issuer": "a", "jwks_file": pipe}]})
+        self.gateway.wait_for_log(lambda line: line.get("issuer") == "piped" and words in line.get("error", ""), "its keys to be missed")
+        self.status_until("/open", 200)
+        os.unlink(self.gateway.config)
+        os.mkfifo(self.gateway.config)
+        self.gateway.signal(signal.SIGHUP)
+        self.gateway.signal(signal.SIGTERM)  # it waits behind the other
+        self.gateway.wait_for_log(lambda line: line["event"] == "draining", "the drain")
+        self.assertEqual(self.lines("settings not reloaded")[-1]["error"], f"{self.gateway.config}:1:1: cannot be read: {words}")
+
     def ask_admin(self, path):
         return ask(self.gateway.admin_port, "GET", path)
 

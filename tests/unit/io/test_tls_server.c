@@ -194,13 +194,17 @@ START_TEST(what_cannot_serve_is_refused_with_place_and_file) {
         {3, "", "1.key holds none: expected PEM, -----BEGIN PRIVATE KEY-----"},
         {3, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "1.key holds none"},
         {2, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "1.crt holds none"},
+        {2, "/dev/zero", "1.crt cannot be read: neither a file nor a pipe"},
+        {3, "/dev/zero", "1.key cannot be read: neither a file nor a pipe"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         setup();
         add_entry(FOR("DNS:good.test"));
         add_entry(FOR("DNS:other.test"));
         unlink(paths[rows[i].file]);
-        if (rows[i].content) {
+        if (rows[i].content && rows[i].content[0] == '/') {
+            ck_assert_int_eq(symlink(rows[i].content, paths[rows[i].file]), 0);
+        } else if (rows[i].content) {
             FILE *file = fopen(paths[rows[i].file], "w");
             fputs(rows[i].content, file);
             fclose(file);

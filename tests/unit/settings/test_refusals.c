@@ -801,9 +801,67 @@ END_TEST
 
 START_TEST(files_that_cannot_be_read_give_the_machines_reason) {
     rig_setup();
-    ck_assert_int_eq(settings_load(&rig.settings, "/nowhere/at/all", rig_report, &rig), -ENOENT);
-    ck_assert_int_eq(settings_load(&rig.settings, "/", rig_report, &rig), -EISDIR);
-    ck_assert_ptr_null(rig.settings);
+    static const char *const rows[][2] = {
+        {"/nowhere/at/all", "cannot be read: No such file"},
+        {"/", "cannot be read: Is a directory"},
+        {"/dev/zero", "cannot be read: neither a file nor a pipe"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char place[64];
+        snprintf(place, sizeof(place), "%s:1:1: ", rows[i][0]);
+        ck_assert_int_eq(settings_load(&rig.settings, rows[i][0], rig_report, &rig), -EINVAL);
+        check_said(rows[i][0], place, rows[i][1]);
+        ck_assert_ptr_null(rig.settings);
+    }
+    ck_assert_uint_eq(rig.n_lines, 3);
+    rig_teardown();
+}
+END_TEST
+
+START_TEST(a_file_is_no_larger_than_a_mebibyte) {
+    static char text[(1 << 20) + 2];
+    char path[64], place[80];
+    rig_setup();
+    memset(text, '#', 1 << 20);
+    write_file(path, text);
+    ck_assert_msg(settings_load(&rig.settings, path, rig_report, &rig) == -EINVAL, "no project");
+    check_said("1 MiB of comment", path, "set supabase.url");
+    unlink(path);
+    rig_forget();
+    text[1 << 20] = '#';
+    write_file(path, text);
+    snprintf(place, sizeof(place), "%s:1:1: ", path);
+    ck_assert_int_eq(settings_load(&rig.settings, path, rig_report, &rig), -EINVAL);
+    check_said("more", place, "cannot be read: larger than 1 MiB");
+    unlink(path);
+    rig_teardown();
+}
+END_TEST
+
+/* As in `JOTGATE_ADMIN_TOKEN_FILE=<(pass show token) jotgate -c <(generate)`. */
+START_TEST(files_may_be_pipes_that_are_read_once) {
+    static const char file[] = "supabase: { url: \"https://abc.supabase.co\" }\n";
+    int settings[2], token[2];
+    char path[32], token_path[32];
+    rig_setup();
+    ck_assert(pipe(settings) == 0 && pipe(token) == 0);
+    ck_assert_int_eq(write(settings[1], file, sizeof(file) - 1), sizeof(file) - 1);
+    ck_assert_int_eq(write(token[1], "0123456789abcdef0123456789abcdef\n", 33), 33);
+    close(settings[1]);
+    close(token[1]);
+    snprintf(path, sizeof(path), "/dev/fd/%d", settings[0]);
+    snprintf(token_path, sizeof(token_path), "/dev/fd/%d", token[0]);
+    setenv("JOTGATE_ADMIN_TOKEN_FILE", token_path, 1);
+    ck_assert_msg(settings_load(&rig.settings, path, rig_report, &rig) == 0, "%s", rig.said);
+    ck_assert(is(rig.settings->admin_token, "0123456789abcdef0123456789abcdef"));
+    rig_forget();
+    ck_assert_int_eq(rig_read_project(""), -EINVAL);
+    check_said("read again", "env:JOTGATE_ADMIN_TOKEN: ", "JOTGATE_ADMIN_TOKEN_FILE names a file");
+    check_said("read again", "env:JOTGATE_ADMIN_TOKEN: ", "can be read only once");
+    ck_assert_int_eq(settings_load(&rig.settings, path, rig_report, &rig), -EINVAL);
+    check_said("read again", path, "can be read only once");
+    close(settings[0]);
+    close(token[0]);
     rig_teardown();
 }
 END_TEST
@@ -888,4 +946,5 @@ SUITE_MAIN("settings/refusals", certificates_and_keys_come_in_pairs,
            a_signing_key_is_a_key_that_can_sign,
            secret_keys_are_refused_where_every_caller_would_be_given_them,
            redis_is_refused_without_showing_a_password, all_errors_of_a_file_are_told_at_once,
-           files_that_cannot_be_read_give_the_machines_reason)
+           files_that_cannot_be_read_give_the_machines_reason, a_file_is_no_larger_than_a_mebibyte,
+           files_may_be_pipes_that_are_read_once)
