@@ -2,6 +2,7 @@
 /* routes: the file's, then the built-in ones below them in rank. */
 #include "read.h"
 
+#include "http/fields.h"
 #include "limit/limiter.h"
 #include "settings/units.h"
 #include <errno.h>
@@ -60,12 +61,24 @@ static bool read_timeouts(struct reader *r, const struct branch *b, void *target
     return READ_SECTION(r, b->line ? b : NULL, entries, target);
 }
 
+/* What frames the answer is no price, and is never the upstream's to say. */
+static bool may_be_taken_off(struct reader *r, const struct branch *b, const struct str *name) {
+    struct field field = {.name = *name, .id = field_id_of(*name)};
+    if (!field_is_hop_by_hop(&field, (struct fields){0}))
+        return true;
+    reader_error(r, b,
+                 "'header:" STR_FMT "' is about the connection, not about the cost; expected a "
+                 "field of its own, like header:x-jotgate-cost",
+                 STR_ARG(*name));
+    return false;
+}
+
 static bool read_settle(struct reader *r, const struct branch *b, void *target) {
     struct str text;
     if (!read_scalar(r, b, &text, NULL))
         return false;
     if (str_starts(text, STR("header:")))
-        return read_header_name(r, b, str_skip(text, 7), target);
+        return read_header_name(r, b, str_skip(text, 7), target) && may_be_taken_off(r, b, target);
     reader_error(r, b, "'" STR_FMT "': expected header:NAME, the answer's field that says the cost",
                  STR_ARG(str_first(text, 60)));
     return false;
