@@ -4,7 +4,8 @@
 
 /* What the settings say of where an issuer's keys come from; see io/key_source. All text is borrowed. */
 struct key_origin {
-    struct str name; /* the issuer's, for log and status */
+    struct str name;   /* the issuer's, for log and status */
+    struct str issuer; /* what its tokens name, for status; empty: auto */
     /* One of the three, or none (the secret alone): */
     struct str jwks_url;
     struct str jwks_file;     /* read at start, at each refresh and when wanted */
@@ -32,5 +33,5 @@ struct key_status {
     uint64_t n_fetches, n_failures;
     char error[200];  /* of the last fetch; empty when it was good */
     char name[65];    /* the issuer's, as the settings call it */
-    char issuer[200]; /* what `auto` means; empty: not known yet, or the settings say it */
+    char issuer[200]; /* as the settings say it, or what `auto` means; empty: not known yet */
 };

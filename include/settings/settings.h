@@ -118,6 +118,7 @@ struct trust {
 struct issuer_source {
     struct str jwks_url, jwks_file, discovery_url; /* one of them, or none (secret only) */
     bool is_auto;
+    struct str issuer_text; /* what `issuer` says, for people: "a, b"; empty: auto */
     struct str auto_issuer_url, auto_issuer_default;
     struct str hs256_secret; /* empty: none */
 };

@@ -13,6 +13,7 @@ static const size_t texts[] = {
     offsetof(struct key_origin, auto_issuer_url),
     offsetof(struct key_origin, auto_issuer_default), /* the places end here */
     offsetof(struct key_origin, name),
+    offsetof(struct key_origin, issuer),
     offsetof(struct key_origin, hs256_secret),
 };
 enum { N_PLACES = 5, N_TEXTS = sizeof(texts) / sizeof(texts[0]) };

@@ -344,6 +344,7 @@ void key_issuer_status(const struct key_issuer *issuer, struct key_status *statu
     };
     snprintf(status->name, sizeof(status->name), STR_FMT, STR_ARG(issuer->origin->name));
     snprintf(status->error, sizeof(status->error), "%s", issuer->error);
-    snprintf(status->issuer, sizeof(status->issuer), "%s",
-             issuer->document.issuer ? issuer->document.issuer : "");
+    struct str said = issuer->origin->issuer;
+    snprintf(status->issuer, sizeof(status->issuer), STR_FMT,
+             STR_ARG(said.n ? said : str_of(issuer->document.issuer)));
 }

@@ -85,6 +85,7 @@ struct key_origin *server_origins(const struct settings *s, struct key_times *ti
         const struct issuer_source *source = &s->sources[i];
         origins[i] = (struct key_origin){
             .name = s->tokens.issuers[i].name,
+            .issuer = source->issuer_text,
             .jwks_url = source->jwks_url,
             .jwks_file = source->jwks_file,
             .discovery_url = source->discovery_url,

@@ -128,6 +128,13 @@ static bool find_source(struct reader *r, const struct branch *b, const struct s
            check_url(r, b, "issuer", source->discovery_url);
 }
 
+static struct str join(struct reader *r, const struct strings *names) {
+    struct str text = names->list[0];
+    for (size_t i = 1; i < names->n; i++)
+        text = arena_printf(r->arena, STR_FMT ", " STR_FMT, STR_ARG(text), STR_ARG(names->list[i]));
+    return text;
+}
+
 static bool read_issuer(struct reader *r, const struct branch *b, struct settings *s,
                         struct issuer_rule *rule, struct issuer_source *source) {
     struct issuer issuer = {0};
@@ -138,6 +145,7 @@ static bool read_issuer(struct reader *r, const struct branch *b, struct setting
     if (issuer.require && !read_rules(r, issuer.require, &s->claim_paths, &require))
         return false;
     rule->name = issuer.name;
+    source->issuer_text = source->is_auto ? STR_NONE : join(r, &issuer.issuer);
     rule->issuers = source->is_auto ? NULL : issuer.issuer.list;
     rule->n_issuers = source->is_auto ? 0 : issuer.issuer.n;
     rule->audiences = issuer.audience.list;

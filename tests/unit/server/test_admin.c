@@ -20,7 +20,9 @@ static void begin(bool has_secret) {
         .refresh_s = 600, .max_stale_s = 86400, .cooldown_s = 30, .timeout_ms = 5000};
     place_open(&place);
     settings = place_settings(&place, "");
-    origin = (struct key_origin){.name = STR("ma\"in"), .algorithms = ALGORITHMS_ALL};
+    origin = (struct key_origin){.name = STR("ma\"in"),
+                                 .issuer = STR("https://a.test, https://b.test"),
+                                 .algorithms = ALGORITHMS_ALL};
     if (has_secret)
         origin.hs256_secret = STR(SECRET);
     else
@@ -102,6 +104,8 @@ START_TEST(status_is_json_and_holds_no_secret) {
     ck_assert(node_int(node_member(doc_root(doc), "workers"), &workers));
     ck_assert_int_eq(workers, 3);
     ck_assert(node_bool(node_member(issuer, "secret")));
+    ck_assert(
+        str_eq(node_string(node_member(issuer, "issuer")), STR("https://a.test, https://b.test")));
     ck_assert_int_eq(node_kind(node_member(doc_root(doc), "limits")), NODE_OBJECT);
     doc_free(doc);
     ck_assert(!says(SECRET));

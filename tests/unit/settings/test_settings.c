@@ -95,6 +95,7 @@ START_TEST(the_project_is_the_upstream_and_the_issuer) {
     const struct issuer_rule *rule = &s->tokens.issuers[0];
     const struct issuer_source *source = &s->sources[0];
     ck_assert(is(rule->name, "supabase") && source->is_auto && rule->n_issuers == 0);
+    ck_assert_uint_eq(source->issuer_text.n, 0);
     ck_assert(is(source->jwks_url, "https://abc.supabase.co/auth/v1/.well-known/jwks.json"));
     ck_assert(is(source->auto_issuer_url,
                  "https://abc.supabase.co/auth/v1/.well-known/openid-configuration"));
@@ -405,6 +406,7 @@ START_TEST(issuers_have_rules_and_a_source) {
         "  - { name: third, issuer: d, jwks_file: /run/keys.json, hs256_secret: " SECRET " }\n");
     ck_assert_uint_eq(s->tokens.n_issuers, 3);
     const struct issuer_rule *rules = s->tokens.issuers;
+    ck_assert(is(s->sources[0].issuer_text, "https://a, https://b/"));
     ck_assert(rules[0].n_issuers == 2 && is(rules[0].issuers[1], "https://b/") &&
               !s->sources[0].is_auto);
     ck_assert(is(s->sources[0].jwks_url, "https://keys/a?x=1"));
