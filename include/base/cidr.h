@@ -19,6 +19,8 @@ bool ip_parse(struct str text, struct ip *ip) MUST_USE;
 bool ip_parse_hostport(struct str text, struct ip *ip) MUST_USE;
 /* "10.0.0.0/8", "fd00::/8", or one address; bits beyond the prefix must be zero. */
 bool cidr_parse(struct str text, struct cidr *cidr) MUST_USE;
+/* The network that an address with a prefix lies in: of "10.1.2.3/8" it is 10.0.0.0/8. */
+bool cidr_around(struct str text, struct cidr *cidr) MUST_USE;
 bool cidr_contains(const struct cidr *cidr, const struct ip *ip);
 bool ip_is_v4(const struct ip *ip);
 bool ip_is_loopback(const struct ip *ip);

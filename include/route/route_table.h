@@ -31,8 +31,8 @@ struct route_path {
 };
 
 struct route_table;
-/* Copies nothing: `paths` must outlive the table. A match is the index into `paths`. -EINVAL: *bad is the index of a path that is not
- * in normal form or is there twice with overlapping methods at the same rank. -ENOMEM. */
+/* Copies nothing: `paths` must outlive the table. A match is the index into `paths`. *bad is the index of a path that is not in normal
+ * form (-EINVAL), or that was there before at the same rank with a method that both take (-EEXIST). -ENOMEM. */
 int route_table_new(struct route_table **out, const struct route_path *paths, size_t n,
                     size_t *bad) MUST_USE;
 void route_table_free(struct route_table *table); /* takes NULL */

@@ -73,10 +73,11 @@ static struct ip cut(const struct ip *ip, unsigned int bits) {
     return network;
 }
 
-bool cidr_parse(struct str text, struct cidr *cidr) {
+/* `given` is the address itself. */
+static bool parse(struct str text, struct ip *given, struct cidr *cidr) {
     size_t slash = str_index(text, '/');
     struct str address = str_first(text, slash);
-    if (!ip_parse(address, &cidr->network))
+    if (!ip_parse(address, given))
         return false;
     uint64_t widest = str_index(address, ':') < address.n ? 128 : 32, bits = widest;
     if (slash < text.n) {
@@ -85,8 +86,18 @@ bool cidr_parse(struct str text, struct cidr *cidr) {
             return false;
     }
     cidr->bits = (uint8_t)(128 - widest + bits);
-    struct ip network = cut(&cidr->network, cidr->bits);
-    return memcmp(&network, &cidr->network, sizeof(network)) == 0;
+    cidr->network = cut(given, cidr->bits);
+    return true;
+}
+
+bool cidr_parse(struct str text, struct cidr *cidr) {
+    struct ip given;
+    return parse(text, &given, cidr) && memcmp(&given, &cidr->network, sizeof(given)) == 0;
+}
+
+bool cidr_around(struct str text, struct cidr *cidr) {
+    struct ip given;
+    return parse(text, &given, cidr);
 }
 
 bool cidr_contains(const struct cidr *cidr, const struct ip *ip) {

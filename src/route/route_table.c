@@ -179,7 +179,7 @@ int route_table_new(struct route_table **out, const struct route_path *paths, si
         size_t twin = find_twin(table->rules, n);
         if (twin < n) {
             *bad = table->rules[twin].index;
-            result = -EINVAL;
+            result = -EEXIST;
         }
     }
     if (result) {

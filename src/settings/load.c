@@ -83,33 +83,29 @@ static bool read_drain(struct reader *r, const struct branch *b, void *target) {
     return READ_SECTION(r, b->line ? b : NULL, entries, target);
 }
 
+static bool read_fields(struct reader *r, const struct branch *b, void *target) {
+    return read_range32(r, b, 1, HEAD_FIELDS_MAX, target);
+}
+
 static bool read_http(struct reader *r, const struct branch *b, void *target) {
     /* clang-format off */
     static const struct entry entries[] = {
         {"max_request_line",       read_size32,   AT(http.max_request_line),       "16KiB"},
         {"max_head",               read_size32,   AT(http.max_head),               "64KiB"},
-        {"max_fields",             read_count32,  AT(http.max_fields),             "128"},
+        {"max_fields",             read_fields,   AT(http.max_fields),             "128"},
         {"head_timeout",           read_timeout,  AT(http.head_timeout_ns),        "15s"},
         {"body_timeout",           read_timeout,  AT(http.body_timeout_ns),        "30s"},
         {"min_body_rate",          read_size,     AT(http.min_body_rate),          "128"},
         {"request_timeout",        read_duration, AT(http.request_timeout_ns),     "0s"},
         {"idle_timeout",           read_timeout,  AT(http.idle_timeout_ns),        "75s"},
         {"write_timeout",          read_timeout,  AT(http.write_timeout_ns),       "60s"},
-        {"max_connections",        read_count32,  AT(http.max_connections),        "16384"},
+        {"max_connections",        read_some32,   AT(http.max_connections),        "16384"},
         {"max_connections_per_ip", read_count32,  AT(http.max_connections_per_ip), "0"},
         {"max_requests",           read_count32,  AT(http.max_requests),           "0"},
         {"max_requests_per_ip",    read_count32,  AT(http.max_requests_per_ip),    "0"},
     };
     /* clang-format on */
-    const struct settings *s = target;
-    if (!READ_SECTION(r, b->line ? b : NULL, entries, target))
-        return false;
-    if (s->http.max_fields >= 1 && s->http.max_fields <= HEAD_FIELDS_MAX &&
-        s->http.max_connections >= 1)
-        return true;
-    reader_error(r, b, "expected max_fields from 1 to %d and at least one connection",
-                 HEAD_FIELDS_MAX);
-    return false;
+    return READ_SECTION(r, b->line ? b : NULL, entries, target);
 }
 
 static bool read_eject(struct reader *r, const struct branch *b, void *target) {
@@ -123,19 +119,13 @@ static bool read_eject(struct reader *r, const struct branch *b, void *target) {
 static bool read_upstream(struct reader *r, const struct branch *b, void *target) {
     static const struct entry entries[] = {
         {"max_idle", read_count32, AT(upstream_max_idle), "1024"},
-        {"max_open", read_count32, AT(upstream_max_open), "1024"},
+        {"max_open", read_some32, AT(upstream_max_open), "1024"},
         {"idle_timeout", read_timeout, AT(upstream_idle_ns), "30s"},
         {"max_queue", read_count32, AT(upstream_max_queue), "1024"},
         {"queue_timeout", read_timeout, AT(upstream_queue_ns), "1s"},
         {"eject", read_eject, 0, ""},
     };
-    const struct settings *s = target;
-    if (!READ_SECTION(r, b->line ? b : NULL, entries, target))
-        return false;
-    if (s->upstream_max_open >= 1)
-        return true;
-    reader_error(r, b, "expected a max_open from 1");
-    return false;
+    return READ_SECTION(r, b->line ? b : NULL, entries, target);
 }
 
 static bool read_websockets(struct reader *r, const struct branch *b, void *target) {

@@ -88,6 +88,13 @@ static int put_token_from(struct buffer *out, const struct route *route) {
     return 0;
 }
 
+/* Not every route of /auth/v1 is there for /auth/v1/token?grant_type=refresh_token. */
+static bool takes_refreshes(const struct route *route) {
+    struct str prefix = route->label;
+    prefix.n -= str_ends(prefix, STR("*"));
+    return route->refresh_ceiling && str_starts(STR("/auth/v1/token"), prefix);
+}
+
 /* What is not as most routes are. */
 static int put_rest(struct buffer *out, const struct settings *s, const struct route *route) {
     if (route->n_require > 0) {
@@ -109,6 +116,8 @@ static int put_rest(struct buffer *out, const struct settings *s, const struct r
         TRY(put_size(out, route->max_body_bytes));
     }
     TRY(put_token_from(out, route));
+    if (takes_refreshes(route))
+        TRY(buffer_append(out, STR("  token refresh: auth_refresh alone")));
     if (route->ignores_payment)
         TRY(buffer_append(out, STR("  payment: ignore")));
     if (route->settle_header.n > 0)

@@ -188,12 +188,21 @@ bool read_count(struct reader *r, const struct branch *b, void *target) {
     return true;
 }
 
-bool read_count32(struct reader *r, const struct branch *b, void *target) {
-    uint64_t value;
-    if (!read_number(r, b, 0, 1000000000, &value))
+bool read_range32(struct reader *r, const struct branch *b, uint32_t least, uint32_t most,
+                  uint32_t *value) {
+    uint64_t number;
+    if (!read_number(r, b, least, most, &number))
         return false;
-    *(uint32_t *)target = (uint32_t)value;
+    *value = (uint32_t)number;
     return true;
+}
+
+bool read_count32(struct reader *r, const struct branch *b, void *target) {
+    return read_range32(r, b, 0, 1000000000, target);
+}
+
+bool read_some32(struct reader *r, const struct branch *b, void *target) {
+    return read_range32(r, b, 1, 1000000000, target);
 }
 
 bool read_cost(struct reader *r, const struct branch *b, void *target) {
@@ -278,6 +287,24 @@ bool read_cidrs(struct reader *r, const struct branch *b, void *target) {
     return names_something(r, b) && read_cidrs_or_none(r, b, target);
 }
 
+static bool refuse_network(struct reader *r, const struct branch *b, struct str text) {
+    struct cidr around;
+    char network[IP_TEXT_MAX];
+    if (cidr_around(text, &around)) {
+        struct str bits = str_skip(text, str_index(text, '/'));
+        ip_text(&around.network, network);
+        reader_error(r, b,
+                     "'" STR_FMT "' is an address in a network: expected the network, %s" STR_FMT
+                     ", or the address alone",
+                     STR_ARG(text), network, STR_ARG(bits));
+    } else {
+        reader_error(r, b,
+                     "'" STR_FMT "': expected an address or a network like 10.0.0.0/8 or fd00::/8",
+                     STR_ARG(str_first(text, 60)));
+    }
+    return false;
+}
+
 bool read_cidrs_or_none(struct reader *r, const struct branch *b, void *target) {
     struct cidrs *cidrs = target;
     struct strings texts = {0};
@@ -285,12 +312,8 @@ bool read_cidrs_or_none(struct reader *r, const struct branch *b, void *target) 
         return false;
     struct cidr *list = reader_alloc(r, texts.n * sizeof(*list));
     for (size_t i = 0; list && i < texts.n; i++)
-        if (!cidr_parse(texts.list[i], &list[i])) {
-            reader_error(
-                r, b, "'" STR_FMT "': expected an address or a network like 10.0.0.0/8 or fd00::/8",
-                STR_ARG(str_first(texts.list[i], 60)));
-            return false;
-        }
+        if (!cidr_parse(texts.list[i], &list[i]))
+            return refuse_network(r, b, texts.list[i]);
     *cidrs = (struct cidrs){list, texts.n};
     return list;
 }

@@ -30,7 +30,10 @@ bool read_size32(struct reader *r, const struct branch *b, void *target);       
 bool read_size(struct reader *r, const struct branch *b, void *target);         /* uint64_t bytes */
 bool read_count(struct reader *r, const struct branch *b, void *target);   /* size_t, 1 .. 10^9 */
 bool read_count32(struct reader *r, const struct branch *b, void *target); /* uint32_t, 0 .. 10^9 */
-bool read_cost(struct reader *r, const struct branch *b, void *target);    /* int64_t, 0 .. 10^6 */
+bool read_some32(struct reader *r, const struct branch *b, void *target);  /* uint32_t, 1 .. 10^9 */
+bool read_range32(struct reader *r, const struct branch *b, uint32_t least, uint32_t most,
+                  uint32_t *value);
+bool read_cost(struct reader *r, const struct branch *b, void *target); /* int64_t, 0 .. 10^6 */
 /* The same, but more than nothing: a timeout of 0 would let nothing happen, or never end. */
 bool read_timeout(struct reader *r, const struct branch *b, void *target);         /* int64_t ns */
 bool read_timeout_seconds(struct reader *r, const struct branch *b, void *target); /* int64_t s */

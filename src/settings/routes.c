@@ -357,23 +357,38 @@ static bool read_route(struct reader *r, const struct branch *b, struct settings
     return set_token_from(r, b, &read.token_from, route) && check_route(r, b, s, &read, route);
 }
 
-static bool make_table(struct reader *r, const struct branch *list, struct settings *s,
-                       size_t n_own) {
-    size_t bad = 0;
+static const struct branch *nth(const struct branch *list, size_t i) {
+    const struct branch *b = list ? list->children : NULL;
+    for (; b && i > 0; i--)
+        b = b->next;
+    return b;
+}
+
+/* Built-in routes are good, and below the file's in rank: what is bad is the file's. */
+static bool make_table(struct reader *r, const struct branch *list, struct settings *s) {
+    size_t bad = 0, twin = 0;
     int failure = route_table_new(&s->table, s->paths, s->n_routes, &bad);
     if (failure == 0)
         return true;
-    const struct branch *at = list ? list->children : NULL;
-    for (size_t i = 0; at && i < bad && bad < n_own; i++)
-        at = at->next;
-    if (failure == -EINVAL)
+    if (failure == -ENOMEM) {
+        reader_error(r, NULL, "out of memory");
+        return false;
+    }
+    const struct branch *at = nth(list, bad);
+    struct str path = str_first(s->paths[bad].path, 200);
+    while (twin < bad && !str_eq(s->paths[twin].path, s->paths[bad].path))
+        twin++;
+    if (failure == -EEXIST && twin < bad)
+        reader_error(r, at,
+                     "'" STR_FMT "': is there twice for the same method (first in line %zu); keep "
+                     "one, or give each 'methods' of its own",
+                     STR_ARG(path), nth(list, twin)->line);
+    else
         reader_error(
             r, at,
             "'" STR_FMT
             "': expected a plain path like /rest/v1 ('*' only at the end), once for each method",
-            STR_ARG(str_first(s->paths[bad].path, 200)));
-    else
-        reader_error(r, NULL, "out of memory");
+            STR_ARG(path));
     return false;
 }
 
@@ -428,5 +443,5 @@ bool read_routes(struct reader *r, const struct branch *root, struct settings *s
         reader_error(r, root, "no routes: set supabase.url for the built-in ones, or 'routes'");
         return false;
     }
-    return is_good && make_table(r, own, s, n_own);
+    return is_good && make_table(r, own, s);
 }

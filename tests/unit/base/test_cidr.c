@@ -194,6 +194,16 @@ START_TEST(broken_networks_are_refused) {
 }
 END_TEST
 
+START_TEST(network_around_an_address_is_found) {
+    struct cidr around, network;
+    ck_assert(cidr_around(STR("10.1.2.3/12"), &around) && cidr_parse(STR("10.0.0.0/12"), &network));
+    ck_assert_mem_eq(&around, &network, sizeof(network));
+    ck_assert(cidr_around(STR("fd00:1::2/9"), &around) && cidr_parse(STR("fd00::/9"), &network));
+    ck_assert_mem_eq(&around, &network, sizeof(network));
+    ck_assert(!cidr_around(STR("10.0.0.1/33"), &around) && !cidr_around(STR("x/8"), &around));
+}
+END_TEST
+
 START_TEST(every_prefix_length_splits_at_its_bit) {
     for (unsigned int bits = 1; bits <= 128; bits++) {
         struct cidr cidr = {.bits = (uint8_t)bits};
@@ -250,5 +260,5 @@ SUITE_MAIN("base/cidr", address_has_one_canonical_text,
            every_byte_of_an_ipv4_address_is_said_as_it_is, anything_but_an_address_is_refused,
            forwarded_forms_may_have_brackets_and_port, broken_forwarded_forms_are_refused,
            network_contains_what_shares_its_prefix, broken_networks_are_refused,
-           every_prefix_length_splits_at_its_bit, private_addresses_are_told_from_public_ones,
-           subscriber_is_an_ipv4_address_or_a_64)
+           network_around_an_address_is_found, every_prefix_length_splits_at_its_bit,
+           private_addresses_are_told_from_public_ones, subscriber_is_an_ipv4_address_or_a_64)

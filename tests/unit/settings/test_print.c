@@ -264,6 +264,9 @@ START_TEST(built_in_routes_are_shown_too) {
     char *text = printed(rig.settings);
     assert_shows(text, "#   /rest/v1 ");
     assert_shows(text, "#   /auth/v1 ");
+    const char *line = strstr(text, "#   /auth/v1 "), *refresh = strstr(text, "auth_refresh alone");
+    ck_assert(refresh > line && refresh < strchr(line, '\n'));
+    ck_assert_ptr_null(strstr(refresh + 1, "auth_refresh alone")); /* not of /auth/v1/admin */
     assert_shows(text, " denied ");
     free(text);
     rig_teardown();
