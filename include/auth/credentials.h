@@ -13,8 +13,9 @@ struct credentials {
      * (bearer, apikey, which are then as if absent, and must not be passed on). */
     struct str api_key;
     bool hides_authorization, hides_apikey;
-    bool are_doubled;  /* more than one Authorization, apikey header or apikey in the query, or a
-                        * header and a query that differ, more than one x-api-key, API keys that differ */
+    /* What came more than once, in words; NULL: nothing. Authorization, the apikey header, apikey in the query, x-api-key; a header
+     * and a query, or API keys, that differ. */
+    const char *doubled;
     bool is_malformed; /* "Bearer" with nothing or with anything but one token */
 };
 void credentials_read(struct credentials *credentials, struct fields fields, struct str query);

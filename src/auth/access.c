@@ -385,8 +385,8 @@ struct caller access_decide(enum access access, const struct credentials *creden
                             struct keyring *keys, const struct ip *client, const struct now *now,
                             unsigned may, struct arena *arena) {
     const struct question q = {access, credentials, rules, cache, keys, client, now, may, arena};
-    if (credentials->are_doubled)
-        return refused(PROBLEM_INVALID_REQUEST, "more than one Authorization or apikey");
+    if (credentials->doubled)
+        return refused(PROBLEM_INVALID_REQUEST, credentials->doubled);
     if (access == ACCESS_OPEN)
         return anonymous();
     if (credentials->is_malformed)

@@ -26,15 +26,20 @@ static void read_authorization(struct credentials *c, struct str value) {
         c->bearer = token;
 }
 
+static void note_doubled(struct credentials *c, bool is_doubled, const char *what) {
+    if (is_doubled && !c->doubled)
+        c->doubled = what;
+}
+
 static void take_api_key(struct credentials *c, struct str text) {
-    c->are_doubled |= c->api_key.at && !str_eq(c->api_key, text);
+    note_doubled(c, c->api_key.at && !str_eq(c->api_key, text), "two API keys that differ");
     c->api_key = text;
 }
 
 /* An API key is the gateway's alone: it is taken out of where tokens stand, so that nobody passes it on. */
 static void find_api_key(struct credentials *c, struct fields fields) {
     const struct field *own = fields_find(fields, FIELD_X_API_KEY);
-    c->are_doubled |= fields_count(fields, FIELD_X_API_KEY) > 1;
+    note_doubled(c, fields_count(fields, FIELD_X_API_KEY) > 1, "more than one x-api-key");
     c->hides_apikey = !c->apikey_in_query && str_starts(c->apikey, STR(API_KEY_PREFIX));
     if (own && str_starts(own->value, STR(API_KEY_PREFIX)))
         take_api_key(c, own->value);
@@ -54,12 +59,14 @@ void credentials_read(struct credentials *c, struct fields fields, struct str qu
     size_t n_in_query = 0;
     struct str in_query = query_value(query, STR("apikey"), &n_in_query);
     *c = (struct credentials){0};
-    c->are_doubled = fields_count(fields, FIELD_AUTHORIZATION) > 1 ||
-                     fields_count(fields, FIELD_APIKEY) > 1 || n_in_query > 1;
+    note_doubled(c, fields_count(fields, FIELD_AUTHORIZATION) > 1, "more than one Authorization");
+    note_doubled(c, fields_count(fields, FIELD_APIKEY) > 1, "more than one apikey header");
+    note_doubled(c, n_in_query > 1, "more than one apikey in the query");
     if (authorization)
         read_authorization(c, authorization->value);
     /* The upstream gets both, and one of two that differ would have been looked at by nobody. */
-    c->are_doubled |= apikey && n_in_query > 0 && !str_eq(apikey->value, in_query);
+    note_doubled(c, apikey && n_in_query > 0 && !str_eq(apikey->value, in_query),
+                 "an apikey header and another apikey in the query");
     c->apikey_in_query = !apikey && n_in_query > 0;
     if (apikey)
         c->apikey = apikey->value.at ? apikey->value : STR("");
@@ -122,7 +129,8 @@ void credentials_read_places(struct credentials *c, const struct token_place *pl
             find_in(&places[i], fields, query, &apikey);
         else
             n_tokens += find_in(&places[i], fields, query, &token);
-    c->are_doubled |= n_tokens > 1;
+    note_doubled(c, n_tokens > 1,
+                 "more than one token in Authorization, the query and Sec-WebSocket-Protocol");
     if (has_authorization)
         return;
     if (n_tokens == 0)

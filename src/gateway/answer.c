@@ -239,7 +239,7 @@ static const char *hint_of(enum problem problem) {
     static const char *const hints[PROBLEM_COUNT] = {
         [PROBLEM_AMBIGUOUS_PATH] =
             "Send the path in its plain form: without encoded slashes, dots or double encoding.",
-        [PROBLEM_INVALID_REQUEST] = "Send one Authorization and one apikey header.",
+        [PROBLEM_INVALID_REQUEST] = "Send each credential once, and in one place.",
         [PROBLEM_NO_ROUTE] =
             "Check the path; the operator's route table decides which paths exist.",
         [PROBLEM_METHOD_NOT_ALLOWED] = "See the Allow header.",

@@ -268,7 +268,7 @@ START_TEST(an_open_route_looks_at_nothing_but_doubles) {
     for (size_t i = 0; i < sizeof(ANY) / sizeof(ANY[0]); i++)
         assert_caller(ACCESS_OPEN, ANY[i], ANY[i], CALLER_ANONYMOUS);
     ck_assert_uint_eq(token_cache_stats(cache).n_entries, 0);
-    struct credentials malformed = {.is_malformed = true}, doubled = {.are_doubled = true};
+    struct credentials malformed = {.is_malformed = true}, doubled = {.doubled = "two"};
     ck_assert_int_eq(decide_with(ACCESS_OPEN, &malformed).problem, PROBLEM_NONE);
     for (unsigned access = ACCESS_OPEN; access <= ACCESS_SERVICE; access++) {
         ck_assert_int_eq(decide_with((enum access)access, &doubled).problem,
@@ -498,7 +498,7 @@ START_TEST(what_is_no_token_needs_no_check) {
                             "sb_secret_.of.another"};
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         ck_assert_msg(!needs_check(ACCESS_USER, others[i]), "%s", others[i]);
-    struct credentials doubled = {.bearer = str_of(user_token), .are_doubled = true};
+    struct credentials doubled = {.bearer = str_of(user_token), .doubled = "two"};
     struct caller caller =
         access_decide(ACCESS_USER, &doubled, &rules, cache, ring, &client, &now, 0, &arena);
     ck_assert_int_eq(caller.problem, PROBLEM_INVALID_REQUEST);
