@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Rows never move and never go; only the list of them grows. */
-#include "ledger.h"
+#include "gateway/ledger.h"
 
 #include "base/map.h"
 #include <errno.h>

@@ -8,7 +8,7 @@
 #include "gateway/metrics.h"
 
 #include "base/cleanup.h"
-#include "ledger.h"
+#include "gateway/ledger.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>

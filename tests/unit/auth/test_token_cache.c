@@ -408,6 +408,36 @@ START_TEST(any_history_gives_the_verdicts_of_verification) {
 }
 END_TEST
 
+START_TEST(entries_outlive_rules_that_are_judged_at_every_hit_and_no_others) {
+    static const struct str other_issuers[] = {{"https://b", 9}},
+                            audiences[] = {{"authenticated", 13}};
+    struct claim_paths more_paths = paths;
+    struct issuer_rule same = rule, list[2] = {rule, rule};
+    struct token_rules after = {&same, 1, &paths};
+    same.audiences = audiences;
+    same.n_audiences = 1;
+    same.leeway_s = 5;
+    ck_assert(token_cache_outlives(&rules, &after));
+
+    same.name = STR("b"); /* subjects are spelt by it */
+    ck_assert(!token_cache_outlives(&rules, &after));
+    same = rule;
+    same.algorithms = ALGORITHM_BIT(ALGORITHM_ES256);
+    ck_assert(!token_cache_outlives(&rules, &after));
+    same = rule;
+    same.issuers = other_issuers;
+    ck_assert(!token_cache_outlives(&rules, &after));
+    same.n_issuers = 0;
+    ck_assert(!token_cache_outlives(&rules, &after));
+    after = (struct token_rules){list, 2, &paths};
+    ck_assert(!token_cache_outlives(&rules, &after));
+    after = (struct token_rules){&rule, 1, &more_paths}; /* claims that were not kept */
+    ck_assert(token_cache_outlives(&rules, &after));
+    ck_assert_int_ge(claim_paths_add(&more_paths, STR("app_metadata.plan")), 0);
+    ck_assert(!token_cache_outlives(&rules, &after));
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("auth/token_cache");
     TCase *all = tcase_create("cache");
@@ -430,6 +460,7 @@ int main(void) {
     tcase_add_test(all, bytes_are_bounded);
     tcase_add_test(all, an_expired_entry_goes_before_a_good_one);
     tcase_add_test(all, a_flood_of_forgeries_evicts_no_good_token);
+    tcase_add_test(all, entries_outlive_rules_that_are_judged_at_every_hit_and_no_others);
     tcase_add_test(all, any_history_gives_the_verdicts_of_verification);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);

@@ -298,6 +298,21 @@ START_TEST(what_several_notice_begins_with_the_first_and_ends_with_the_last) {
 }
 END_TEST
 
+START_TEST(level_may_change_while_it_runs) {
+    start(LOG_TEXT, LEVEL_WARN);
+    log_info("not of interest");
+    log_set_level(LEVEL_DEBUG);
+    log_debug("of interest");
+    log_set_level(LEVEL_ERROR);
+    log_warn("not any more");
+    log_error("always");
+    struct str text = stop();
+    ck_assert_uint_eq(count_lines(text), 2);
+    ck_assert(str_contains(text, STR("of interest\n")) && str_ends(text, STR(" always\n")));
+    ck_assert(!str_contains(text, STR("not")));
+}
+END_TEST
+
 SUITE_MAIN("base/log", what_several_notice_begins_with_the_first_and_ends_with_the_last,
            event_is_one_line_of_json, time_is_now_in_utc,
            text_is_for_people_and_harmless_to_terminals, lines_below_the_level_are_not_made,
@@ -305,4 +320,5 @@ SUITE_MAIN("base/log", what_several_notice_begins_with_the_first_and_ends_with_t
            pipe_that_hangs_drops_lines_and_says_how_many, line_larger_than_the_queue_is_dropped,
            stop_does_not_wait_for_a_reader_that_never_comes, reader_that_went_away_ends_nothing,
            lines_that_cannot_be_written_are_counted, lines_before_the_start_go_to_stderr,
-           lines_after_the_stop_are_written_at_once, second_start_is_refused_while_the_first_runs)
+           lines_after_the_stop_are_written_at_once, second_start_is_refused_while_the_first_runs,
+           level_may_change_while_it_runs)

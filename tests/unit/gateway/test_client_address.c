@@ -15,9 +15,9 @@ static struct field field(const char *name, const char *value) {
     return (struct field){str_of(name), str_of(value), field_id_of(str_of(name))};
 }
 
-/* Finds with a peer at PEER; the fields are pairs of name and value up to NULL. */
 static bool speaks_tls; /* the peer */
 
+/* Finds with a peer at PEER; the fields are pairs of name and value up to NULL. */
 static struct client_address find(const struct trust *trust, const char *const *pairs) {
     struct field list[8];
     struct fields fields = {list, 0};
@@ -111,8 +111,31 @@ START_TEST(only_https_is_https) {
 }
 END_TEST
 
+START_TEST(a_peer_that_speaks_tls_is_https_unless_a_proxy_says_otherwise) {
+    struct cidr here, elsewhere;
+    ck_assert(cidr_parse(STR("192.0.2.0/24"), &here));
+    ck_assert(cidr_parse(STR("198.51.100.0/24"), &elsewhere));
+    struct trust peer = {.kind = TRUST_PEER}, fly = {.kind = TRUST_FLY},
+                 hops = {.kind = TRUST_FORWARDED_FOR, .hops = 1},
+                 header = {TRUST_HEADER, STR("x-real-ip"), &here, 1, 0},
+                 stranger = {TRUST_HEADER, STR("x-real-ip"), &elsewhere, 1, 0};
+    const struct trust *const proxies[] = {&fly, &hops, &header}, *const strangers[] = {&peer,
+                                                                                        &stranger};
+    speaks_tls = true;
+    for (size_t i = 0; i < 3; i++) {
+        is(FIND(proxies[i], "Accept", "*/*"), PEER, true);
+        is(FIND(proxies[i], "X-Forwarded-Proto", "http"), PEER, false);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        is(FIND(strangers[i], "Accept", "*/*"), PEER, true);
+        is(FIND(strangers[i], "X-Forwarded-Proto", "http"), PEER, true);
+    }
+}
+END_TEST
+
 SUITE_MAIN("gateway/client_address", nobody_is_believed_when_the_peer_is_the_client,
            fly_says_who_the_client_is, fly_without_an_address_leaves_the_peer,
            a_named_header_counts_from_its_networks,
            a_named_header_from_elsewhere_is_a_strangers_word, the_nth_address_from_the_right_counts,
-           too_few_or_strange_addresses_leave_the_peer, only_https_is_https)
+           too_few_or_strange_addresses_leave_the_peer, only_https_is_https,
+           a_peer_that_speaks_tls_is_https_unless_a_proxy_says_otherwise)

@@ -247,10 +247,93 @@ START_TEST(each_gateway_has_a_connection_to_redis_for_its_life) {
 }
 END_TEST
 
+/* ---- other settings */
+
+/* The newest keys are of the layout `ring_layout`, the settings are for 7. */
+static void change_to(const char *yaml, uint64_t ring_layout) {
+    struct settings *settings = stage_settings(&s, yaml);
+    struct metrics *metrics = metrics_next(s.metrics, settings);
+    struct keyring *ring = stage_ring(s.key.jwk);
+    struct epoch *epoch =
+        epoch_new(&(struct epoch_parts){.settings = settings,
+                                        .metrics = metrics,
+                                        .n_connections = settings->http.max_connections,
+                                        .layout = 7});
+    ck_assert(metrics && epoch);
+    ring->generation = 2;
+    ring->layout = ring_layout;
+    gateway_change(s.gateway, epoch, ring);
+    keyring_unref(ring);
+    metrics_unref(metrics);
+    settings_unref(settings);
+}
+
+#define OLD "routes: [ { path: /old, access: open } ]\n"
+#define NEW "routes: [ { path: /new, access: open, strip: /new } ]\n"
+
+START_TEST(other_settings_serve_what_comes_and_the_old_ones_what_is_under_way) {
+    stage_open(&s, OLD);
+    int client = ask(&s, GET(&s, "/old", "")), upstream = rig_accept(s.loop, s.upstream_listener);
+    see(&s, upstream);
+    change_to(NEW, 7);
+    ck_assert_int_eq(pass(&s, GET(&s, "/new/a", "")), 200);
+    ck_assert_str_eq(seen_line(&s), "GET /a");
+    ck_assert_int_eq(refuse(&s, GET(&s, "/old", "")), 404);
+    rig_send(s.loop, upstream, STR(OK_HI));
+    close(upstream);
+    ck_assert_int_eq(hear(&s, client), 200);
+    ck_assert_str_eq(BODY(&s), "hi");
+    close(client);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(settings_that_newer_keys_have_overtaken_are_left_alone) {
+    stage_open(&s, OLD);
+    change_to(NEW, 8);
+    ck_assert_int_eq(pass(&s, GET(&s, "/old", "")), 200);
+    ck_assert_int_eq(refuse(&s, GET(&s, "/new", "")), 404);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(limits_of_connections_to_both_sides_change_along) {
+    stage_open(&s, "http: { max_connections: 3 }\nupstream: { max_open: 1, max_queue: 0 }\n" OLD);
+    const char *long_field = TEXT(&s, "X-Long: %0900d\r\n", 0);
+    ck_assert_int_eq(pass(&s, GET(&s, "/old", long_field)), 200);
+    int client = ask(&s, GET(&s, "/old", "")), upstream = rig_accept(s.loop, s.upstream_listener);
+    see(&s, upstream);
+    ck_assert_int_eq(refuse(&s, GET(&s, "/old", "")), 503);
+    change_to("http: { max_connections: 3, max_head: 800 }\nupstream: { max_open: 2 }\n" OLD, 7);
+    ck_assert_int_eq(pass(&s, GET(&s, "/old", "")), 200);
+    ck_assert_int_eq(refuse(&s, GET(&s, "/old", long_field)), 431);
+    close(client), close(upstream);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(callers_stay_who_they_are_whatever_becomes_of_the_cache) {
+    static const char *const changes[] = {"", "tokens: { cache_entries: 7 }\n",
+                                          "tokens: { cache_size: 1MiB }\n"};
+    stage_open(&s, "");
+    const char *request = GET(&s, "/rest/v1/x", bearer(&s, ADA));
+    ck_assert_int_eq(pass(&s, request), 200);
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        change_to(changes[i], 7);
+        ck_assert_int_eq(pass(&s, request), 200);
+    }
+    stage_close(&s);
+}
+END_TEST
+
 SUITE_MAIN("gateway/gateway", who_waits_for_keys_holds_up_nobody, one_fetch_serves_all_who_wait,
            a_kid_that_stays_unknown_is_401, a_kid_that_could_not_be_asked_for_is_503,
            a_client_may_leave_while_its_request_waits_for_keys,
            a_key_that_is_gone_takes_its_tokens_along, draining_answers_and_says_close,
            what_was_open_when_listening_stops_is_finished, requests_and_connections_are_counted,
            connections_have_a_bound, a_gateway_may_go_before_it_listens,
-           each_gateway_has_a_connection_to_redis_for_its_life)
+           each_gateway_has_a_connection_to_redis_for_its_life,
+           other_settings_serve_what_comes_and_the_old_ones_what_is_under_way,
+           settings_that_newer_keys_have_overtaken_are_left_alone,
+           limits_of_connections_to_both_sides_change_along,
+           callers_stay_who_they_are_whatever_becomes_of_the_cache)

@@ -227,6 +227,27 @@ END_TEST
 START_TEST(nothing_is_freed_without_complaint) { metrics_unref(NULL); }
 END_TEST
 
+START_TEST(handshakes_are_told_apart_by_how_they_went) {
+    static const char *const results[HANDSHAKE_COUNT] = {
+        [HANDSHAKE_FULL] = "full",        [HANDSHAKE_RESUMED] = "resumed",
+        [HANDSHAKE_FAILED] = "failed",    [HANDSHAKE_PLAIN] = "plain_http",
+        [HANDSHAKE_LEFT] = "client_left", [HANDSHAKE_LATE] = "timeout",
+    };
+    begin();
+    for (int i = 0; i < HANDSHAKE_COUNT; i++) {
+        metrics_set(metrics, 0, (enum metrics_gauge)(GAUGE_TLS_HANDSHAKES + i), 10 + i);
+        metrics_set(metrics, 1, (enum metrics_gauge)(GAUGE_TLS_HANDSHAKES + i), 100);
+    }
+    for (int i = 0; i < HANDSHAKE_COUNT; i++) {
+        char line[80];
+        snprintf(line, sizeof(line), "jotgate_tls_handshakes_total{result=\"%s\"} %d", results[i],
+                 110 + i);
+        ASSERT_SHOWS(line);
+    }
+    end();
+}
+END_TEST
+
 SUITE_MAIN("gateway/metrics", requests_are_told_apart_by_route_and_class,
            every_verdict_has_a_row_from_the_start, a_histogram_counts_what_is_below_each_bound,
            limits_are_counted_by_policy_and_mode,
@@ -234,4 +255,5 @@ SUITE_MAIN("gateway/metrics", requests_are_told_apart_by_route_and_class,
            newer_settings_count_on_where_a_name_stood,
            a_policy_that_changes_its_mode_is_another_row,
            who_still_holds_the_older_view_counts_into_the_same_rows,
-           two_routes_of_one_path_are_one_row, nothing_is_freed_without_complaint)
+           two_routes_of_one_path_are_one_row, nothing_is_freed_without_complaint,
+           handshakes_are_told_apart_by_how_they_went)

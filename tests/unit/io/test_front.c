@@ -618,6 +618,130 @@ START_TEST(client_may_be_cut_from_within_every_event) {
 }
 END_TEST
 
+/* ---- tunnels */
+
+#define UPGRADE(target) \
+    "GET " target " HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+#define SWITCHED \
+    "HTTP/1.1 101 Switching Protocols\r\nDate: now\r\nConnection: Upgrade\r\n" \
+    "Upgrade: websocket\r\n\r\n"
+
+static bool has_ended; /* the client's side */
+
+/* Everything that comes goes back; the client's end is answered with ours, and then it is over. */
+static void mirror(struct stage *s, struct client *client) {
+    struct str data;
+    enum client_body said = CLIENT_BODY_END;
+    while (!has_ended && (said = CALL(s, client_read_body(client, &data))) == CLIENT_BODY_DATA) {
+        ck_assert_uint_eq(CALL(s, client_write(client, data)), data.n);
+        CALL_VOID(s, client_consume_body(client, data.n));
+    }
+    if (has_ended) {
+        if (CALL(s, client_has_sent(client)))
+            CALL_VOID(s, client_close(client));
+    } else if (said == CLIENT_BODY_END) {
+        has_ended = true;
+        CALL_VOID(s, client_end_answer(client));
+    } else {
+        ck_assert_int_eq(said, CLIENT_BODY_WAIT);
+    }
+}
+
+static void switch_over(struct stage *s, struct client *client) {
+    ck_assert_int_eq(CALL(s, client_start_tunnel(client, STR_NONE, STR("Date: now\r\n"))), 0);
+    mirror(s, client);
+}
+
+static void open_tunnels(struct stage *s) {
+    open_stage(s, NULL);
+    s->play = switch_over;
+    s->resume = mirror;
+    has_ended = false;
+}
+
+START_TEST(tunnel_takes_what_was_sent_ahead_and_goes_both_ways_until_an_end) {
+    struct stage s;
+    open_tunnels(&s);
+    int fd = join_and_say(&s, UPGRADE("/a") "GET / HTTP/1.1\r\n");
+    EXPECT(&s, fd, SWITCHED "GET / HTTP/1.1\r\n"); /* which is no request any more */
+    rig_send(s.loop, fd, STR("\0\xff"));
+    EXPECT(&s, fd, "\0\xff");
+    ck_assert_uint_eq(front_count_requests(s.front), 1);
+    shutdown(fd, SHUT_WR);
+    EXPECT_FIN(&s, fd);
+    RUN_UNTIL(s.loop, front_count(s.front) == 0);
+    ck_assert_int_eq(s.n_done + s.n_gone, 0);
+    close(fd);
+    close_stage(&s);
+}
+END_TEST
+
+static void end_first(struct stage *s, struct client *client) {
+    ck_assert_int_eq(CALL(s, client_start_tunnel(client, STR_NONE, STR("Date: now\r\n"))), 0);
+    CALL_VOID(s, client_end_answer(client));
+}
+
+static void drink_tunnel(struct stage *s, struct client *client) {
+    if (drink(s, client) == CLIENT_BODY_END && CALL(s, client_has_sent(client)))
+        CALL_VOID(s, client_close(client));
+}
+
+START_TEST(tunnel_whose_our_side_ended_is_still_read) {
+    struct stage s;
+    open_tunnels(&s);
+    s.play = end_first;
+    s.resume = drink_tunnel;
+    int fd = join_and_say(&s, UPGRADE("/a"));
+    EXPECT(&s, fd, SWITCHED);
+    EXPECT_FIN(&s, fd);
+    rig_send(s.loop, fd, STR("last words"));
+    RUN_UNTIL(s.loop, str_eq(buffer_bytes(&s.body), STR("last words")));
+    ck_assert_uint_eq(front_count(s.front), 1);
+    close(fd);
+    RUN_UNTIL(s.loop, front_count(s.front) == 0);
+    ck_assert_int_eq(s.n_done + s.n_gone, 0);
+    close_stage(&s);
+}
+END_TEST
+
+START_TEST(tunnel_outlives_the_deadlines_of_requests) {
+    struct front_limits limits = FRONT_LIMITS_DEFAULT;
+    struct stage s;
+    open_tunnels(&s);
+    limits.head_ns = limits.idle_ns = limits.body_ns = limits.request_ns = NS_PER_MS;
+    front_set_limits(s.front, &limits);
+    int fd = join_and_say(&s, UPGRADE("/a"));
+    EXPECT(&s, fd, SWITCHED);
+    int other = join(&s);
+    EXPECT_FIN(&s, other); /* who has not even asked is out of time by now */
+    rig_send(s.loop, fd, STR("still here"));
+    EXPECT(&s, fd, "still here");
+    close(other);
+    shutdown(fd, SHUT_WR);
+    EXPECT_FIN(&s, fd);
+    leave(&s, fd);
+    close_stage(&s);
+}
+END_TEST
+
+static void switch_and_hold(struct stage *s, struct client *client) {
+    ck_assert_int_eq(CALL(s, client_start_tunnel(client, STR_NONE, STR("Date: now\r\n"))), 0);
+}
+
+START_TEST(tunnel_can_be_cut) {
+    struct stage s;
+    open_tunnels(&s);
+    s.play = switch_and_hold;
+    int fd = join_and_say(&s, UPGRADE("/a"));
+    EXPECT(&s, fd, SWITCHED);
+    CALL_VOID(&s, client_cut(s.client));
+    EXPECT_RST(&s, fd);
+    ck_assert_uint_eq(front_count(s.front) + front_count_requests(s.front), 0);
+    close(fd);
+    close_stage(&s);
+}
+END_TEST
+
 RIG_MAIN("front", kept_alive_connection_is_answered_again_and_again,
          answer_is_the_same_however_the_request_is_cut, request_may_come_byte_by_byte,
          pipelined_requests_wait_their_turn,
@@ -635,4 +759,7 @@ RIG_MAIN("front", kept_alive_connection_is_answered_again_and_again,
          client_that_leaves_within_its_body_or_the_answer_is_gone,
          client_that_leaves_before_or_between_requests_is_no_event,
          client_that_only_ended_its_side_gets_an_answer_that_is_ready,
-         cut_answer_is_reset_and_raises_nothing, client_may_be_cut_from_within_every_event)
+         cut_answer_is_reset_and_raises_nothing, client_may_be_cut_from_within_every_event,
+         tunnel_takes_what_was_sent_ahead_and_goes_both_ways_until_an_end,
+         tunnel_whose_our_side_ended_is_still_read, tunnel_outlives_the_deadlines_of_requests,
+         tunnel_can_be_cut)

@@ -584,6 +584,65 @@ START_TEST(peer_is_who_connected) {
 }
 END_TEST
 
+START_TEST(other_deadlines_hold_for_who_is_there_already) {
+    struct stage s;
+    open_stage(&s, NULL);
+    int used = join_and_say(&s, GET("/a")), fresh = join(&s);
+    EXPECT(&s, used, OK(7, "GET /a "));
+    RUN_UNTIL(s.loop, front_count(s.front) == 2);
+    struct front_limits limits = hasty();
+    front_set_limits(s.front, &limits);
+    EXPECT_FIN(&s, used);
+    EXPECT_FIN(&s, fresh);
+    RUN_UNTIL(s.loop, front_count(s.front) == 0);
+    close(used);
+    close(fresh);
+    close_stage(&s);
+}
+END_TEST
+
+START_TEST(fewer_connections_cut_nobody_and_keep_newcomers_out) {
+    struct front_limits limits = FRONT_LIMITS_DEFAULT;
+    struct stage s;
+    open_stage(&s, NULL);
+    s.play = hold;
+    int one = join_and_say(&s, GET("/a"));
+    RUN_UNTIL(s.loop, s.n_requests == 1);
+    int two = join_and_say(&s, GET("/b"));
+    RUN_UNTIL(s.loop, s.n_requests == 2);
+    limits.n_connections = 1;
+    front_set_limits(s.front, &limits);
+    s.play = echo;
+    int three = join_and_say(&s, GET("/c"));
+    EXPECT(&s, three, "HTTP/1.1 503 Service Unavailable\r\n");
+    close(three);
+    ck_assert_uint_eq(front_count_requests(s.front), 2);
+    answer_with(&s, s.client, 200, STR("late"));
+    EXPECT(&s, two, OK(4, "late"));
+    close(one);
+    close(two);
+    RUN_UNTIL(s.loop, front_count(s.front) == 0);
+    close_stage(&s);
+}
+END_TEST
+
+START_TEST(heads_are_read_by_the_limits_of_when_they_began) {
+    struct front_limits limits = FRONT_LIMITS_DEFAULT;
+    struct stage s;
+    open_stage(&s, NULL);
+    int fd = join_and_say(&s, "GET /a HTTP/1.1\r\nHost: h\r\n");
+    rig_settle(s.loop);
+    limits.head.n_fields = 1;
+    front_set_limits(s.front, &limits);
+    rig_send(s.loop, fd, STR("A: b\r\n\r\n"));
+    EXPECT(&s, fd, OK(7, "GET /a "));
+    rig_send(s.loop, fd, STR("GET /b HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n"));
+    EXPECT(&s, fd, "HTTP/1.1 431 ");
+    close(fd);
+    close_stage(&s);
+}
+END_TEST
+
 RIG_MAIN("front_limits", head_that_comes_too_slowly_is_408, idle_connection_is_closed_in_silence,
          body_that_stops_is_late, body_that_trickles_is_late,
          body_that_comes_fast_enough_may_take_long, whole_request_has_a_deadline_of_its_own,
@@ -599,4 +658,6 @@ RIG_MAIN("front_limits", head_that_comes_too_slowly_is_408, idle_connection_is_c
          turning_away_lets_nobody_begin_and_everybody_end_a_handshake,
          answer_that_promised_to_go_on_is_closed_after_the_stop,
          freeing_cuts_what_is_open_without_events, many_clients_at_once_are_served,
-         peer_is_who_connected)
+         peer_is_who_connected, other_deadlines_hold_for_who_is_there_already,
+         fewer_connections_cut_nobody_and_keep_newcomers_out,
+         heads_are_read_by_the_limits_of_when_they_began)

@@ -767,6 +767,121 @@ START_TEST(upstream_that_takes_nothing_is_a_timeout) {
 }
 END_TEST
 
+/* ---- tunnels */
+
+#define UPGRADE \
+    STR("GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+#define SWITCHED \
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n"
+
+/* The peer's socket, when the answer's head is there; nothing behind it is read. */
+static int ask_for_a_socket(struct str answer) {
+    struct upstream_request request = get;
+    request.asks_for_websocket = true;
+    request.first_byte_ns = request.idle_ns = 200 * NS_PER_MS; /* which hold for no tunnel */
+    start(request, UPGRADE);
+    asker.reads_by_hand = true;
+    int peer = rig_accept(loop, listener);
+    rig_expect(loop, peer, UPGRADE);
+    rig_send(loop, peer, answer);
+    RUN_UNTIL(loop, asker.n_head + asker.n_failed > 0);
+    return peer;
+}
+
+static int open_tunnel(const char *ahead) {
+    char answer[200];
+    snprintf(answer, sizeof(answer), SWITCHED "%s", ahead);
+    int peer = ask_for_a_socket(str_of(answer));
+    ck_assert(upstream_is_websocket(asker.call));
+    ck_assert_int_eq(upstream_start_tunnel(&asker.call), 0);
+    asker_read(&asker);
+    return peer;
+}
+
+START_TEST(tunnel_goes_both_ways_and_each_end_is_its_own) {
+    open_all();
+    int peer = open_tunnel("early");
+    RUN_UNTIL(loop, asker_got(&asker, "early"));
+    ck_assert_int_eq(asker.state, UPSTREAM_BODY_WAIT);
+    send_all(STR("ping"));
+    rig_expect(loop, peer, STR("ping"));
+    travel(NS_PER_S); /* and nobody is late */
+    rig_send(loop, peer, STR("pong"));
+    RUN_UNTIL(loop, asker_got(&asker, "earlypong"));
+
+    asker.n_writable = 0;
+    ck_assert(!upstream_has_sent(asker.call));
+    upstream_end(asker.call);
+    ck_assert_int_eq(rig_expect_end(loop, peer), 0);
+    RUN_UNTIL(loop, asker.n_writable == 1);
+    ck_assert(upstream_has_sent(asker.call));
+    rig_send(loop, peer, STR("!"));
+    RUN_UNTIL(loop, asker_got(&asker, "earlypong!"));
+    close(peer);
+    RUN_UNTIL(loop, asker.state == UPSTREAM_BODY_END);
+    ck_assert_int_eq(asker.n_failed, 0);
+    asker_finish(&asker);
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_idle, 0);
+    close_all();
+}
+END_TEST
+
+START_TEST(tunnel_that_is_finished_before_our_end_is_reset) {
+    open_all();
+    int peer = open_tunnel("");
+    asker_finish(&asker);
+    ck_assert_int_eq(rig_expect_end(loop, peer), ECONNRESET);
+    close(peer);
+    close_all();
+}
+END_TEST
+
+START_TEST(tunnel_that_the_upstream_resets_is_broken) {
+    open_all();
+    int peer = open_tunnel("");
+    rig_reset(peer);
+    RUN_UNTIL(loop, asker.state == UPSTREAM_BODY_BROKEN);
+    close_all();
+}
+END_TEST
+
+START_TEST(tunnel_leaves_its_place_to_the_next_call) {
+    struct upstream_limits limits = UPSTREAM_LIMITS_DEFAULT;
+    limits.n_open = 1;
+    limits.n_queued = 0;
+    open_with(limits);
+    int peer = open_tunnel("");
+    struct asker tunnel = asker;
+    asker = (struct asker){0};
+    int other = ask_fresh(OK_HELLO);
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    ck_assert(asker_got(&asker, "hello"));
+    asker_finish(&asker);
+    upstream_finish(tunnel.call);
+    close(peer);
+    close(other);
+    close_all();
+}
+END_TEST
+
+START_TEST(other_answers_to_an_upgrade_are_answers) {
+    open_all();
+    int peer = ask_for_a_socket(OK_HELLO);
+    ck_assert_int_eq(asker.n_head, 1);
+    ck_assert(!upstream_is_websocket(asker.call));
+    asker_read(&asker);
+    ck_assert(asker_got(&asker, "hello"));
+    close_all();
+    close(peer);
+    open_all();
+    peer = ask_for_a_socket(STR("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"));
+    ck_assert_int_eq(asker.failure, UPSTREAM_BROKEN);
+    ck_assert_int_eq(asker.n_failed, 1);
+    close(peer);
+    close_all();
+}
+END_TEST
+
 RIG_MAIN("io/upstream", answer_arrives_and_the_next_call_takes_the_same_line,
          bodies_of_every_framing_end_where_they_should, answer_to_head_has_no_body_whatever_it_says,
          body_that_is_cut_is_broken_and_never_ends,
@@ -797,4 +912,6 @@ RIG_MAIN("io/upstream", answer_arrives_and_the_next_call_takes_the_same_line,
          head_that_does_not_come_is_a_timeout_counted_from_the_requests_end,
          body_that_stops_is_broken_at_the_idle_deadline_and_each_byte_starts_it_anew,
          owner_that_does_not_read_is_not_the_upstreams_lateness,
-         upstream_that_takes_nothing_is_a_timeout)
+         upstream_that_takes_nothing_is_a_timeout, tunnel_goes_both_ways_and_each_end_is_its_own,
+         tunnel_that_is_finished_before_our_end_is_reset, tunnel_that_the_upstream_resets_is_broken,
+         tunnel_leaves_its_place_to_the_next_call, other_answers_to_an_upgrade_are_answers)

@@ -294,6 +294,35 @@ START_TEST(continue_is_heard_once_and_not_when_nobody_expects_it) {
 }
 END_TEST
 
+START_TEST(other_limits_hold_for_the_calls_that_come) {
+    struct upstream_limits limits = UPSTREAM_LIMITS_DEFAULT;
+    struct asker other;
+    open_with_places(1, 0);
+    start_get();
+    int peer = rig_accept(loop, listener);
+    start_other(&other);
+    RUN_UNTIL(loop, other.n_failed);
+    ck_assert_int_eq(other.failure, UPSTREAM_OVERLOADED);
+    asker_finish(&other);
+
+    limits.n_open = 2;
+    limits.n_idle = 0;
+    upstream_pool_set_limits(pool, &limits);
+    start_other(&other);
+    int second = rig_accept(loop, listener);
+    rig_expect(loop, second, GET);
+    rig_send(loop, second, OK_HELLO);
+    RUN_UNTIL(loop, asker_is_done(&other));
+    ck_assert(asker_got(&other, "hello"));
+    asker_finish(&other);
+    ck_assert_int_eq(rig_expect_end(loop, second), 0);
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_idle, 0);
+    close(second);
+    close(peer);
+    close_all();
+}
+END_TEST
+
 RIG_MAIN("io/upstream_places", as_many_lines_are_kept_as_were_in_use_at_once,
          calls_beyond_n_open_are_refused_and_the_others_go_on,
          calls_beyond_n_open_wait_their_turn_in_order,
@@ -302,4 +331,5 @@ RIG_MAIN("io/upstream_places", as_many_lines_are_kept_as_were_in_use_at_once,
          address_that_refuses_is_ejected_and_tried_again_later,
          address_that_closes_before_an_answer_is_ejected_with_its_kept_lines,
          address_that_does_not_answer_in_time_is_ejected, only_address_is_never_ejected,
-         continue_is_heard_once_and_not_when_nobody_expects_it)
+         continue_is_heard_once_and_not_when_nobody_expects_it,
+         other_limits_hold_for_the_calls_that_come)

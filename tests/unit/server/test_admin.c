@@ -154,7 +154,34 @@ START_TEST(nothing_can_be_changed) {
 }
 END_TEST
 
+START_TEST(a_reload_that_was_refused_says_why_until_one_is_not) {
+    char why[300];
+    memset(why, 'x', sizeof(why));
+    why[sizeof(why) - 1] = '\0';
+    begin(true);
+    ck_assert_int_eq(ask("GET", "/status"), 200);
+    ASSERT_SAYS("\"reloads\":0,\"refused\":0,\"error\":\"\"");
+    admin_note_refusal(&admin, "f.yaml:2:1: \"bananas\"");
+    ck_assert_int_eq(ask("GET", "/status"), 200);
+    ASSERT_SAYS("\"reloads\":0,\"refused\":1,\"error\":\"f.yaml:2:1: \\\"bananas\\\"\"");
+    admin_note_refusal(&admin, why); /* as much of it as there is room for */
+    ck_assert_int_eq(ask("GET", "/status"), 200);
+    ASSERT_SAYS("\"refused\":2,\"error\":\"xxxx");
+    ck_assert_int_eq(ask("GET", "/metrics"), 200);
+    ASSERT_SAYS("\njotgate_reloads_total{result=\"ok\"} 0\n");
+    ASSERT_SAYS("\njotgate_reloads_total{result=\"failed\"} 2\n");
+
+    struct metrics *metrics = metrics_next(admin.metrics, settings);
+    admin_note_settings(&admin, metrics);
+    metrics_unref(metrics);
+    ck_assert_int_eq(ask("GET", "/status"), 200);
+    ASSERT_SAYS("\"reloads\":1,\"refused\":2,\"error\":\"\"");
+    end();
+}
+END_TEST
+
 SUITE_MAIN("server/admin", alive_needs_nothing, ready_when_tokens_can_be_verified,
            not_ready_says_what_is_missing, not_ready_while_draining,
            status_is_json_and_holds_no_secret, metrics_come_from_everywhere, a_page_shows_it_live,
-           nothing_else_is_there, nothing_can_be_changed)
+           nothing_else_is_there, nothing_can_be_changed,
+           a_reload_that_was_refused_says_why_until_one_is_not)

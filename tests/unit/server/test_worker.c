@@ -156,7 +156,46 @@ START_TEST(a_worker_that_is_to_stop_cuts_what_is_open) {
 }
 END_TEST
 
+static struct epoch *epoch_for(const char *yaml) {
+    struct settings *other = place_settings(&place, yaml);
+    struct metrics *metrics = metrics_next(parts.metrics, other);
+    struct keyring *ring = key_source_ring(parts.keys);
+    struct epoch *epoch =
+        epoch_new(&(struct epoch_parts){.settings = other,
+                                        .metrics = metrics,
+                                        .n_connections = other->http.max_connections,
+                                        .layout = ring->layout});
+    ck_assert(metrics && epoch);
+    keyring_unref(ring);
+    metrics_unref(metrics);
+    settings_unref(other);
+    return epoch;
+}
+
+START_TEST(a_worker_takes_on_the_newest_settings) {
+    begin("");
+    ck_assert_int_eq(worker_start(worker), 0);
+    ck_assert_int_eq(get("/a", ""), 404);
+    worker_change(worker, epoch_for("routes: [ { path: /a } ]\n"));
+    WAIT_FOR(get("/a", "") == 401);
+    worker_change(worker, epoch_for("routes: [ { path: /b } ]\n"));
+    worker_change(worker, epoch_for("routes: [ { path: /c } ]\n"));
+    WAIT_FOR(get("/c", "") == 401);
+    ck_assert_int_eq(get("/a", ""), 404);
+    ck_assert_int_eq(get("/b", ""), 404);
+    end();
+}
+END_TEST
+
+START_TEST(settings_that_a_worker_never_took_on_go_with_it) {
+    begin("");
+    worker_change(worker, epoch_for("routes: [ { path: /a } ]\n"));
+    end();
+}
+END_TEST
+
 SUITE_MAIN("server/worker", a_worker_serves_from_a_thread_of_its_own,
            a_worker_that_never_started_goes_quietly, keys_reach_the_worker,
            draining_says_so_and_goes_on_accepting, a_worker_that_is_to_finish_ends_when_it_is_idle,
-           a_worker_finishes_what_is_under_way_first, a_worker_that_is_to_stop_cuts_what_is_open)
+           a_worker_finishes_what_is_under_way_first, a_worker_that_is_to_stop_cuts_what_is_open,
+           a_worker_takes_on_the_newest_settings, settings_that_a_worker_never_took_on_go_with_it)

@@ -288,10 +288,31 @@ START_TEST(odd_values_stay_inside_their_quotes) {
 }
 END_TEST
 
+START_TEST(certificates_are_shown_by_their_files) {
+    static const char text[] =
+        "listen: \"127.0.0.1:0\"\nsupabase: { url: \"http://127.0.0.1:1\" }\n"
+        "tls: [ { certificate: /etc/a.crt, key: /etc/a.key }, "
+        "{ certificate: \"/etc/b: #.crt\", key: /etc/b.key } ]\n";
+    rig_setup();
+    ck_assert_msg(rig_read(text) == 0, "%s", rig.said);
+    char *first = printed(rig.settings);
+    assert_shows(first, "\ntls:\n  - { certificate: \"/etc/a.crt\", key: \"/etc/a.key\" }\n"
+                        "  - { certificate: \"/etc/b: #.crt\", key: \"/etc/b.key\" }\n");
+    assert_reads_back(first);
+    ck_assert_uint_eq(rig.settings->n_tls, 2);
+    free(first);
+    good("");
+    first = printed(rig.settings);
+    assert_shows(first, "\ntls: []\n");
+    free(first);
+    rig_teardown();
+}
+END_TEST
+
 SUITE_MAIN("settings/print", what_the_environment_says_reads_back,
            the_reference_means_the_same_as_no_file,
            the_reference_asks_for_every_variable_that_the_defaults_ask_for,
            settings_of_every_shape_read_back, secrets_are_masked_and_their_length_does_not_show,
            a_url_does_not_show_its_query, redis_is_shown_without_its_password,
            routes_stand_in_aligned_columns, built_in_routes_are_shown_too,
-           odd_values_stay_inside_their_quotes)
+           odd_values_stay_inside_their_quotes, certificates_are_shown_by_their_files)
