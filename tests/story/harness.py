@@ -100,10 +100,11 @@ class Gateway:
     """A running jotgate. `settings` is laid over what a story needs; None in it leaves a key out, @PROJECT@ is its URL.
 
     wait: "ready" (it listens and is ready), "admin" (the same, asked of the admin listener alone), "listening", or "".
+    is_bare: without a file, as the environment says; its admin listener is where it always is then.
     """
 
-    def __init__(self, project=None, settings=None, env=None, arguments=(), text=None, wait="ready", redirect=""):
-        self.port, self.admin_port = free_port(), free_port()
+    def __init__(self, project=None, settings=None, env=None, arguments=(), text=None, wait="ready", redirect="", is_bare=False):
+        self.port, self.admin_port = free_port(), 9091 if is_bare else free_port()
         self.lines, self.errors = [], []
         self.changed = threading.Condition()
         self.folder = tempfile.TemporaryDirectory(prefix="story-")
@@ -112,8 +113,10 @@ class Gateway:
             file.write(text.format(self=self) if text else self.compose(project, settings or {}))
         began = time.monotonic()
         shell = ["/bin/sh", "-c", f'exec "$0" "$@" {redirect}'] if redirect else []
+        if is_bare:
+            env = {"SUPABASE_URL": project.url, "PORT": str(self.port)} | (env or {})
         self.process = subprocess.Popen(
-            [*shell, PROGRAM, "run", "-c", self.config, *arguments], env=clean_environment(env),
+            [*shell, PROGRAM, "run", *([] if is_bare else ["-c", self.config]), *arguments], env=clean_environment(env),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
         )  # fmt: skip
         self.pid = self.process.pid

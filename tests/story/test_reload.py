@@ -5,6 +5,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 
 from harness import Story, ask, free_port
 from tokens import SECRET, Key
@@ -169,6 +170,47 @@ class Reload(Story):
             self.status_until("/user", 200, token=new)
             self.status_until("/user", 401, token=old)
             self.assertEqual(self.get("/user", token=self.token()).status, 200)  # the published keys stay
+
+    def start_bare(self, env):
+        """From the environment alone; another gateway on this machine may have the one address of its admin listener for a while."""
+        until = time.monotonic() + 3 * DEADLINE_S
+        while True:
+            try:
+                return self.start(env=env, is_bare=True)
+            except AssertionError as error:
+                if "9091 for admin" not in str(error) or time.monotonic() > until:
+                    raise
+
+    def test_the_environment_alone_is_read_again_for_its_secrets_files(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".secret") as file:
+            file.write(SECRET)
+            file.flush()
+            self.start_bare({"SUPABASE_JWT_SECRET_FILE": file.name, "LIMIT_PER_USER": "7/hour"})
+            path, other = "/_jotgate/usage", "another-secret-of-at-least-32-bytes"
+            old, new = self.legacy_token(), self.legacy_token(secret=other)
+            self.status_until(path, 200, token=old)
+            self.assertEqual(self.get(path, token=new).status, 401)
+            file.seek(0)
+            file.truncate()
+            file.write("short")
+            file.flush()
+            self.assertIn("env:SUPABASE_JWT_SECRET: is 5 bytes long", self.reload_bare(1)["error"])
+            self.assertEqual(self.get(path, token=old).status, 200)
+            file.seek(0)
+            file.write(other)
+            file.flush()
+            self.assertEqual(self.reload_bare(0)["settings"], "environment")
+            self.status_until(path, 200, token=new)
+            self.status_until(path, 401, token=old)
+        self.reload_bare(1)  # its file is gone
+        self.assertEqual(self.get(path, token=new).status, 200)
+
+    def reload_bare(self, fails):
+        words = ("settings reloaded", "settings not reloaded")[fails]
+        n = len(self.lines(words))
+        self.gateway.signal(signal.SIGHUP)
+        self.gateway.wait_until(lambda: len(self.lines(words)) > n, words)
+        return self.lines(words)[-1]
 
     def test_a_setting_that_needs_a_restart_is_named_and_stays(self):
         self.start()
