@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""N idle WebSockets through the gateway, latency against a second one without any; see ./tests/bench/sockets."""
+"""N idle WebSockets through the gateway, latency against a second one without any; then N idle connections; see ./tests/bench/sockets."""
 import json
 import os
 import re
 import resource
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import time
 
 ROUNDS, SECONDS, BATCH = 9, 1, 100
+CLIENTS_MOST = 5000  # a TLS client in Python is large
 HANDSHAKE = (
     b"GET /ws HTTP/1.1\r\nHost: bench.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
+SMALL = b"GET /small HTTP/1.1\r\nHost: bench.example\r\n\r\n"
 BUILD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "build")
 
 
@@ -49,12 +52,16 @@ class Bench:
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def tls(self):
-        """nginx with a certificate of its own before the upstream."""
+    def certificate(self):
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
              "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", self.path("key"), "-out", self.path("certificate")],
             check=True, capture_output=True)  # fmt: skip
+        return {"certificate": self.path("certificate"), "key": self.path("key")}
+
+    def tls(self):
+        """nginx with a certificate of its own before the upstream."""
+        self.certificate()
         port = free_port()
         with open(self.path("nginx.conf"), "w", encoding="utf-8") as file:
             file.write(f"""daemon off; pid {self.path("nginx.pid")}; error_log /dev/null; worker_processes 4;
@@ -66,7 +73,7 @@ location / {{ proxy_pass http://127.0.0.1:{self.upstream}; proxy_http_version 1.
         self.start(["nginx", "-c", self.path("nginx.conf")], port)
         return f"https://localhost:{port}"
 
-    def gateway(self, url):
+    def gateway(self, url, **more):
         port = free_port()
         settings = {
             "listen": f"127.0.0.1:{port}", "admin": "", "workers": 1, "log": {"level": "warn"}, "drain": {"delay": "0s", "timeout": "1s"},
@@ -75,7 +82,7 @@ location / {{ proxy_pass http://127.0.0.1:{self.upstream}; proxy_http_version 1.
                 {"path": "/ws", "access": "open", "upstream": url, "limits": [], "timeouts": {"idle": "1h"}},
                 {"path": "/small", "access": "open", "upstream": f"http://127.0.0.1:{self.upstream}", "limits": []},
             ],
-        }  # fmt: skip
+        } | more  # fmt: skip
         with open(self.path("jotgate.yaml"), "w", encoding="utf-8") as file:
             json.dump(settings, file)
         argv = [os.path.join(BUILD, "jotgate"), "run", "-c", self.path("jotgate.yaml")]
@@ -109,6 +116,50 @@ location / {{ proxy_pass http://127.0.0.1:{self.upstream}; proxy_http_version 1.
             process.terminate()
         for process in self.processes:
             process.wait(20)
+
+
+def ask(wire):
+    """One small request, and its whole answer."""
+    wire.sendall(SMALL)
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += wire.recv(4096)
+    head, _, body = data.partition(b"\r\n\r\n")
+    left = int(re.search(rb"(?i)content-length: (\d+)", head)[1]) - len(body)
+    while left > 0:
+        left -= len(wire.recv(4096))
+    assert head.startswith(b"HTTP/1.1 200 "), head
+
+
+def idle_clients(port, n, context):
+    """Connections that have asked once and are kept alive."""
+    wires = []
+    for _ in range(n):
+        wire = socket.create_connection(("127.0.0.1", port))
+        wires.append(context.wrap_socket(wire) if context else wire)
+        ask(wires[-1])
+    return wires
+
+
+def measure_clients(bench, name, version):
+    """What a connection between two requests holds, of a client that speaks plain HTTP or this version of TLS."""
+    context = None
+    if version:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.minimum_version = context.maximum_version = version
+    port, process = bench.gateway(f"http://127.0.0.1:{bench.upstream}", http={"idle_timeout": "1h"}, tls=[bench.certificate()] if version else [])
+    for wire in idle_clients(port, BATCH, context):
+        wire.close()
+    small, n = memory_bytes(process.pid), min(bench.n, CLIENTS_MOST)
+    wires = idle_clients(port, n, context)
+    each = (memory_bytes(process.pid) - small) / n
+    for wire in wires[::7]:
+        ask(wire)
+    for wire in wires:
+        wire.close()
+    print(f"{name:8} {n:7} {each / 1024:10.1f}", flush=True)
+    process.terminate()
 
 
 def memory_bytes(pid):
@@ -156,6 +207,9 @@ def main(n):
             print("        sockets  KiB each   and used    p50 without      with  ratio   (µs)")
             measure(bench, "plain", f"http://127.0.0.1:{bench.upstream}")
             measure(bench, "TLS", bench.tls())
+            print("idle     clients   KiB each")
+            for name, version in (("plain", None), ("TLS 1.3", ssl.TLSVersion.TLSv1_3), ("TLS 1.2", ssl.TLSVersion.TLSv1_2)):
+                measure_clients(bench, name, version)
         finally:
             bench.stop()
 
