@@ -13,12 +13,12 @@
 #define UNSURE_NS   (300 * NS_PER_S) /* well within that */
 #define TOLD_BYTES  (REDIS_COUNTER_KEY_MAX + 32)
 
-/* ARGV[2]: 'r' or 'q'; then of a rate the microseconds, of a quota the calls and the end of their window; then how long the number is
+/* What is lent (redis_limits.h) stays as it is. ARGV[2]: 'r' or 'q'; then of a rate the microseconds, of a quota the calls and the end of their window; then how long the number is
  * kept. */
 static const char body[] =
     "if not redis.call('SET', KEYS[2], '1', 'NX', 'PX', ARGV[5]) then return 0 end\n"
-    "local a, b = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+):(%d+)$')\n"
-    "a, b = tonumber(a or 0), tonumber(b or 0)\n"
+    "local a, b, rest = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+):(%d+)(.*)$')\n"
+    "a, b, rest = tonumber(a or 0), tonumber(b or 0), rest or ''\n"
     "local owed, ttl_ms = tonumber(ARGV[3]), nil\n"
     "if ARGV[2] == 'r' then\n"
     "  if a < now then a, b = now, 0 end\n"
@@ -31,8 +31,9 @@ static const char body[] =
     "  b = b + owed\n"
     "  ttl_ms = a * 1000 - math.floor(now / 1000) + 1\n"
     "end\n"
-    "redis.call('SET', KEYS[1], string.format('%.0f:%.0f', a, b), 'PX', string.format('%.0f', "
-    "ttl_ms))\n"
+    "if rest ~= '' then ttl_ms = math.max(ttl_ms, redis.call('PTTL', KEYS[1])) end\n"
+    "redis.call('SET', KEYS[1], string.format('%.0f:%.0f', a, b) .. rest, 'PX',\n"
+    "  string.format('%.0f', ttl_ms))\n"
     "return 1\n";
 
 /* One counter's arrears, on their way. */

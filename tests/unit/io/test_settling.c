@@ -91,6 +91,26 @@ START_TEST(it_comes_on_top_of_what_redis_has) {
 }
 END_TEST
 
+START_TEST(what_is_lent_to_machines_stays_lent) {
+    open_up();
+    struct asked asked = {0};
+    char command[200];
+    snprintf(command, sizeof(command),
+             "SET jotgate:{subject:u}plan/default/monthly:month %lld:2:7:4:1 PX 3600000000",
+             (long long)clock_now().wall_ns / NS_PER_S + 1000);
+    ck_assert_int_eq(answer(&client, &asked, command), REDIS_ANSWERED);
+    owe(&client, charges, 1, 3);
+    RUN_UNTIL(client.loop, is_settled(&client));
+    ck_assert_int_eq(answer(&client, &asked, "GET jotgate:{subject:u}plan/default/monthly:month"),
+                     REDIS_ANSWERED);
+    ck_assert_msg(strstr(asked.text, ":5:7:4:1") != NULL, "%s", asked.text);
+    ck_assert_int_eq(answer(&client, &asked, "PTTL jotgate:{subject:u}plan/default/monthly:month"),
+                     REDIS_ANSWERED);
+    ck_assert_int_gt(asked.integer, 3000000000);
+    close_all();
+}
+END_TEST
+
 START_TEST(many_counters_go_a_few_at_a_time) {
     open_up();
     char keys[300][8];
@@ -186,6 +206,6 @@ START_TEST(a_key_that_holds_something_else_is_given_up) {
 END_TEST
 
 RIG_MAIN("io/settling", what_passed_is_counted_in_redis, it_comes_on_top_of_what_redis_has,
-         many_counters_go_a_few_at_a_time, while_redis_is_away_it_waits,
-         what_may_have_been_counted_is_told_with_the_same_number, the_same_number_counts_once,
-         a_key_that_holds_something_else_is_given_up)
+         what_is_lent_to_machines_stays_lent, many_counters_go_a_few_at_a_time,
+         while_redis_is_away_it_waits, what_may_have_been_counted_is_told_with_the_same_number,
+         the_same_number_counts_once, a_key_that_holds_something_else_is_given_up)
