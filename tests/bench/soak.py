@@ -12,8 +12,11 @@ import json
 import os
 import random
 import signal
+import ssl
 import statistics
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -136,8 +139,19 @@ class Site(Project):
             self.count("socket gone")
 
 
+def certificate(folder):
+    """A certificate of its own for the listener: what `tls` names, and a client that takes it as it is."""
+    files = {"certificate": os.path.join(folder, "certificate"), "key": os.path.join(folder, "key")}
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=soak",
+         "-addext", "subjectAltName=DNS:soak.test", "-keyout", files["key"], "-out", files["certificate"]],
+        check=True, capture_output=True, timeout=60)  # fmt: skip
+    client = ssl.create_default_context(cafile=files["certificate"])
+    return files, client
+
+
 class Soak:
-    def __init__(self, seed, names):
+    def __init__(self, seed, names, is_tls):
         self.random = random.Random(seed)
         self.key = Key()
         self.site = Site(self.key)
@@ -148,7 +162,11 @@ class Soak:
             "limits": {"per_ip": {"key": "ip", "rate": "1000000/second"}},
             "routes": [{"path": "/slow", "access": "user", "limits": ["plan.slow"]}, {"path": "/small", "access": "open", "limits": [], "max_body": "1KiB"}],
         }  # fmt: skip
-        self.gateway = Gateway(self.site, self.settings)
+        self.folder, self.context = tempfile.TemporaryDirectory(), None
+        if is_tls:
+            files, self.context = certificate(self.folder.name)
+            self.settings["tls"] = [files]
+        self.gateway = Gateway(self.site, self.settings, wait="admin")
         self.lock = threading.Lock()
         self.outcomes, self.errors, self.upsets = collections.Counter(), [], []
         self.stopped = threading.Event()
@@ -177,7 +195,8 @@ class Soak:
             self.outcomes[what] += n
 
     def wire(self, **more):
-        return Wire.to(self.gateway.port, **more)
+        wire = Wire.to(self.gateway.port, **more)
+        return Wire(self.context.wrap_socket(wire.sock, server_hostname="soak.test")) if self.context else wire
 
     def good(self, rng):
         return {"Authorization": f"Bearer {rng.choice(self.tokens['good'])}"}
@@ -344,7 +363,7 @@ class Soak:
                 wire.send(frame(payload, mask=True))
                 assert take_frame(wire) == payload, "another message"
                 self.count("socket message, echoed")
-            if rng.random() < 0.3:
+            if rng.random() < 0.3 and not self.context:  # Python's TLS cannot close one side alone
                 wire.finish()
                 assert wire.closed() == b"", "what nobody sent"
                 self.count("socket, half closed")
@@ -490,8 +509,9 @@ def main():
     options.add_argument("--clients", type=int, default=24)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--only", default="")
+    options.add_argument("--tls", action="store_true")
     given = options.parse_args()
-    soak = Soak(given.seed, set(filter(None, given.only.split(","))))
+    soak = Soak(given.seed, set(filter(None, given.only.split(","))), given.tls)
     soak.run(given.seconds, given.clients)
     return soak.report()
 
