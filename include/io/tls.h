@@ -14,7 +14,7 @@
 struct tls_client;
 struct tls_client *tls_client_new(char why[160]) MUST_USE;
 /* For another protocol than HTTP: no ALPN; `ca_file` (PEM; empty: the system) is trusted instead of the
- * system's authorities. */
+ * system's authorities. Blocks while it is read (base/file.h). NULL with why. */
 struct tls_client *tls_client_new_private(struct str ca_file, char why[160]) MUST_USE;
 void tls_client_free(struct tls_client *tls); /* takes NULL; no stream may be open */
 

@@ -3,14 +3,19 @@
 #include "io/tls.h"
 
 #include "base/cidr.h"
+#include "base/cleanup.h"
+#include "base/file.h"
 #include "tls_state.h"
+#include <errno.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define NAME_MAX_BYTES 253 /* of a host name, RFC 1035 */
-#define SESSIONS       32  /* server names whose newest session is kept */
+#define NAME_MAX_BYTES 253       /* of a host name, RFC 1035 */
+#define CA_MAX_BYTES   (4 << 20) /* a system's whole bundle has 0.2 MiB */
+#define SESSIONS       32        /* server names whose newest session is kept */
 
 struct session {
     char *name;
@@ -89,17 +94,38 @@ struct tls_client *tls_client_new(char why[160]) {
     return tls;
 }
 
-static bool trust_only(SSL_CTX *ctx, struct str ca_file) {
-    X509_STORE *store = X509_STORE_new();
-    char *path = str_dup(ca_file);
-    bool is_loaded = false;
-    if (store && path) {
-        SSL_CTX_set_cert_store(ctx, store);
-        is_loaded = SSL_CTX_load_verify_locations(ctx, path, NULL) == 1;
-    } else {
-        X509_STORE_free(store);
+static bool add_all(X509_STORE *store, BIO *pem) {
+    X509 *authority;
+    bool is_good = true;
+    size_t n = 0;
+    while (is_good && (authority = PEM_read_bio_X509_AUX(pem, NULL, NULL, NULL)) != NULL) {
+        is_good = X509_STORE_add_cert(store, authority) == 1;
+        X509_free(authority);
+        n++;
     }
-    free(path);
+    /* PEM_R_NO_START_LINE is how its end looks; anything else is a block that is broken. */
+    return is_good && n > 0 && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+}
+
+static bool trust_only(SSL_CTX *ctx, struct str ca_file, char why[160]) {
+    struct buffer text = {0};
+    X509_STORE *store = X509_STORE_new();
+    CLEANUP(cleanup_free) char *path = str_dup(ca_file);
+    int failure = path ? file_read(path, CA_MAX_BYTES, FILE_PATIENCE_NS, &text) : -ENOMEM;
+    BIO *pem = failure == 0 ? BIO_new_mem_buf(text.at, (int)buffer_length(&text)) : NULL;
+    bool is_loaded = store && pem && add_all(store, pem);
+    if (is_loaded)
+        SSL_CTX_set_cert_store(ctx, store); /* takes it */
+    else
+        X509_STORE_free(store);
+    BIO_free(pem);
+    buffer_release(&text);
+    if (failure < 0)
+        snprintf(why, 160, STR_FMT " cannot be read: %s", STR_ARG(str_first(ca_file, 80)),
+                 file_why(failure));
+    else if (!is_loaded)
+        snprintf(why, 160, "no certificate could be read from " STR_FMT,
+                 STR_ARG(str_first(ca_file, 100)));
     return is_loaded;
 }
 
@@ -108,9 +134,7 @@ struct tls_client *tls_client_new_private(struct str ca_file, char why[160]) {
     if (!tls)
         return NULL;
     SSL_CTX_set_alpn_protos(tls->ctx, NULL, 0);
-    if (ca_file.n > 0 && !trust_only(tls->ctx, ca_file)) {
-        snprintf(why, 160, "no certificate could be read from " STR_FMT,
-                 STR_ARG(str_first(ca_file, 100)));
+    if (ca_file.n > 0 && !trust_only(tls->ctx, ca_file, why)) {
         tls_client_free(tls);
         return NULL;
     }

@@ -204,6 +204,70 @@ START_TEST(certificate_that_nobody_trusted_signed_is_refused) {
 }
 END_TEST
 
+static char ca_file[] = "/tmp/jg-private-XXXXXX";
+
+static void add_authority(const struct identity *identity) {
+    FILE *file = fopen(ca_file, "a");
+    ck_assert_int_eq(PEM_write_X509(file, identity->cert), 1);
+    fclose(file);
+}
+
+static bool is_met_privately(void) {
+    char why[160];
+    struct connection c = {0};
+    tls_client_free(tls);
+    tls = tls_client_new_private(str_of(ca_file), why);
+    ck_assert_msg(tls != NULL, "%s", why);
+    SSL *ssl = meet(&c, "good.test");
+    bool is_met = ssl != NULL;
+    connection_close(&c);
+    if (ssl)
+        server_close(ssl, false);
+    return is_met;
+}
+
+START_TEST(private_authorities_are_those_of_their_file_and_no_others) {
+    open_for(GOOD); /* by an authority that the system trusts */
+    struct identity other = identity_new(NULL, (struct wanted_cert){NULL, NULL, -DAY, DAY, true});
+    close(mkstemp(ca_file));
+    add_authority(&other);
+    ck_assert(!is_met_privately());
+    ck_assert_int_eq(truncate(ca_file, 0), 0);
+    add_authority(&server); /* some certificate; all that are there count */
+    add_authority(&authority);
+    ck_assert(is_met_privately());
+    unlink(ca_file);
+    identity_free(&other);
+    close_all();
+}
+END_TEST
+
+START_TEST(file_that_holds_no_authority_is_refused) {
+    static const char *const paths[][2] = {
+        {"/nowhere/ca.pem", "/nowhere/ca.pem cannot be read: No such file"},
+        {"/dev/zero", "/dev/zero cannot be read: neither a file nor a pipe"},
+        {"/tmp", "/tmp cannot be read: Is a directory"},
+    };
+    char why[160];
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        ck_assert_ptr_null(tls_client_new_private(str_of(paths[i][0]), why));
+        ck_assert_msg(strncmp(why, paths[i][1], strlen(paths[i][1])) == 0, "%s", why);
+    }
+    authority = identity_new(NULL, (struct wanted_cert){NULL, NULL, -DAY, DAY, true});
+    close(mkstemp(ca_file));
+    for (int i = 0; i < 2; i++) { /* empty; and one that is good before one that is not */
+        ck_assert_ptr_null(tls_client_new_private(str_of(ca_file), why));
+        ck_assert_msg(strstr(why, "no certificate could be read from /tmp/"), "%s", why);
+        add_authority(&authority);
+        FILE *file = fopen(ca_file, "a");
+        fputs("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", file);
+        fclose(file);
+    }
+    unlink(ca_file);
+    identity_free(&authority);
+}
+END_TEST
+
 START_TEST(server_that_only_speaks_tls_1_1_is_refused) {
     struct connection c;
     authority = identity_new(NULL, (struct wanted_cert){NULL, NULL, -DAY, DAY, true});
@@ -491,4 +555,6 @@ RIG_MAIN("io/tls", server_with_a_good_certificate_is_met,
          many_names_do_not_grow_without_bound_nor_mix_up_sessions,
          call_over_tls_is_answered_and_its_line_kept, body_until_close_needs_its_close_notify,
          call_to_a_server_with_a_bad_certificate_is_unreachable_and_says_why,
-         handshake_that_does_not_go_on_ends_at_the_connect_deadline)
+         handshake_that_does_not_go_on_ends_at_the_connect_deadline,
+         private_authorities_are_those_of_their_file_and_no_others,
+         file_that_holds_no_authority_is_refused)
