@@ -29,7 +29,8 @@ bool redis_counter_key(struct str prefix, const struct limit_charge *charge,
         snprintf(rule, sizeof(rule), "%lld/%lld", (long long)policy->rate.count,
                  (long long)(policy->rate.period_ns / NS_PER_S));
     else
-        snprintf(rule, sizeof(rule), "%s", window_kind_name(policy->quota.kind));
+        snprintf(rule, sizeof(rule), "%s",
+                 policy->kind == LIMIT_QUOTA ? window_kind_name(policy->quota.kind) : "slots");
     int n = snprintf(out, REDIS_COUNTER_KEY_MAX, STR_FMT "{%s:%s}" STR_FMT ":%s", STR_ARG(prefix),
                      limit_key_name(policy->key), key, STR_ARG(policy->counter), rule);
     return n < REDIS_COUNTER_KEY_MAX;
