@@ -23,6 +23,7 @@ void counting_free(struct counting *counting); /* takes NULL; after redis_free *
 /* Counters of which Redis has still to be told, by this worker; with `all` those too that wait for any. */
 size_t counting_unsettled(const struct counting *counting, bool all);
 size_t counting_machines(const struct counting *counting); /* last seen, this one included; >= 1 */
+enum redis_on_failure counting_on_failure(const struct counting *counting);
 
 enum counting_verdict {
     COUNTING_DONE,  /* x->outcome says what the charges met (of none: there are no limits now) */

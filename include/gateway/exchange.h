@@ -56,7 +56,9 @@ struct exchange {
     struct record_entry *reads; /* it waits for (records.h), among others */
     struct exchange *next_reader;
 
-    size_t n_holds; /* gateway/holds.h */
+    /* hold: gateway/holds.h */
+    size_t n_holds, n_holds_awaited; /* Redis has not answered for so many */
+    bool holds_are_asked;
 
     /* limit */
     size_t n_charges;
@@ -107,6 +109,7 @@ struct exchange {
         struct str key, slot;              /* whom it counts, and that among parts->held */
         int64_t in_use;                    /* with this one, where it is held */
         bool is_held, is_refused;          /* shadow: both, perhaps */
+        struct redis_slot *lent;           /* with Redis: the same there */
     } holds[LIMITER_CHARGES_MAX];
     struct limit_charge charges[LIMITER_CHARGES_MAX]; /* n_charges of them */
 };

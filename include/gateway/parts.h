@@ -8,6 +8,7 @@
 struct arrears;
 struct counting;
 struct feed;
+struct redis_slots;
 struct slots;
 struct tls_client;
 struct tls_server;
@@ -23,7 +24,8 @@ struct gateway_parts {
     struct memory_limits *limits;
     struct counting *counting; /* the gateway's own; NULL: limits are counted in memory */
     struct arrears *arrears;   /* what Redis has to be told, over all workers */
-    struct feed *feed;         /* NULL: nobody is ever denied */
+    struct redis_slots *lent; /* the gateway's own; NULL: what is concurrent is counted in memory */
+    struct feed *feed;        /* NULL: nobody is ever denied */
     struct slots *connections, *requests; /* open now, by address, over all workers */
     struct slots *held;                   /* of limits that say `concurrent`, over all workers */
     struct slots *sockets_by_ip, *sockets_by_subject; /* open WebSockets, over all workers */

@@ -104,7 +104,7 @@ static void charge_route(struct exchange *x) {
 }
 
 void charges_find(struct exchange *x) {
-    if (x->count.step != COUNT_NOT_ASKED)
+    if (x->count.step != COUNT_NOT_ASKED || x->holds_are_asked)
         return; /* of these Redis was asked */
     x->n_charges = x->n_holds = 0;
     if (x->settings->limits_mode == LIMITS_OFF)

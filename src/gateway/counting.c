@@ -63,6 +63,10 @@ size_t counting_unsettled(const struct counting *counting, bool all) {
     return settling_under_way(counting->settling) + (all ? arrears_count(counting->arrears) : 0);
 }
 
+enum redis_on_failure counting_on_failure(const struct counting *counting) {
+    return (enum redis_on_failure)counting->settings->on_failure;
+}
+
 /* ---- in memory */
 
 static void take_in_memory(struct exchange *x, bool counts) {

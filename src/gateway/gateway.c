@@ -10,6 +10,7 @@
 #include "gateway/checks.h"
 #include "gateway/counting.h"
 #include "gateway/denials.h"
+#include "gateway/holds.h"
 #include "gateway/lifetime.h"
 #include "gateway/pipeline.h"
 #include "gateway/records.h"
@@ -18,6 +19,7 @@
 #include "gateway_internal.h"
 #include "io/feed.h"
 #include "io/redis.h"
+#include "io/redis_slots.h"
 #include "io/redis_usage.h"
 #include "io/tls_server.h"
 #include <assert.h>
@@ -257,7 +259,20 @@ static void check_waiting(struct deferred *turn) {
         pipeline_advance(x);
 }
 
+static void on_slot(void *owner, struct redis_slot *slot) {
+    (void)slot;
+    if (holds_heard(owner))
+        pipeline_advance(owner);
+}
+
 static int start_counting(struct gateway *gateway) {
+    gateway->parts.lent =
+        redis_slots_new(&(struct redis_slots_parts){.loop = gateway->parts.loop,
+                                                    .redis = gateway->redis,
+                                                    .prefix = gateway->first->redis.prefix,
+                                                    .machine = gateway->parts.via_id,
+                                                    .worker = gateway->parts.worker,
+                                                    .on_done = on_slot});
     gateway->parts.counting =
         counting_new(&(struct counting_parts){.loop = gateway->parts.loop,
                                               .redis = gateway->redis,
@@ -266,7 +281,7 @@ static int start_counting(struct gateway *gateway) {
                                               .machine = gateway->parts.via_id,
                                               .on_counted = pipeline_advance});
     gateway->usage = redis_usage_new(gateway->redis, gateway->first->redis.prefix);
-    return gateway->parts.counting && gateway->usage ? 0 : -ENOMEM;
+    return gateway->parts.counting && gateway->parts.lent && gateway->usage ? 0 : -ENOMEM;
 }
 
 static int start_redis(struct gateway *gateway) {
@@ -361,6 +376,7 @@ void gateway_free(struct gateway *gateway) {
     redis_free(gateway->redis);
     counting_free(gateway->parts.counting);
     redis_usage_free(gateway->usage);
+    redis_slots_free(gateway->parts.lent);
     token_cache_free(gateway->cache);
     keyring_unref(gateway->keyring);
     news_unref(gateway->news);

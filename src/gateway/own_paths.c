@@ -71,7 +71,6 @@ static int put_usage(struct buffer *out, const struct exchange *x) {
 static void answer_usage(struct exchange *x) {
     struct buffer *body = &x->gateway->scratch_body;
     buffer_clear(body);
-    holds_look(x);
     if (put_usage(body, x) < 0)
         exchange_cut(x, "out of memory");
     else
@@ -79,6 +78,8 @@ static void answer_usage(struct exchange *x) {
 }
 
 static bool look_and_answer(struct exchange *x) {
+    if (!holds_look(x))
+        return false;
     switch (charges_look(x)) {
     case CHARGES_LATER:
         return false;

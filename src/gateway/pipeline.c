@@ -52,7 +52,7 @@ static const struct {
     {authenticate}, /* who is calling?                   401 (503 when our own keys are missing) */
     {recall},       /* what is kept of them? */
     {authorize},    /* may they call this?               403 402 401 (revoked) */
-    {hold},         /* have they too much under way?     429 */
+    {hold},         /* have they too much under way?     429 (503 likewise) */
     {limit},        /* have they called too often?       429 (503 when Redis is away and must not be) */
     {forward},      /* hand over and relay               502 503 504 */
 };                  /* then, always: the access log and the counters (exchange_finish) */
@@ -217,10 +217,18 @@ static enum outcome authorize(struct exchange *x) {
 
 static enum outcome hold(struct exchange *x) {
     charges_find(x);
-    if (!x->route || holds_take(x))
-        return NEXT;
-    return refuse(x, charges_is_refresh(x) ? PROBLEM_OVERLOADED : PROBLEM_TOO_MANY_CONCURRENT,
-                  "as many as a limit allows are under way");
+    switch (x->route ? holds_take(x) : HOLDS_TAKEN) {
+    case HOLDS_TAKEN:
+        break;
+    case HOLDS_LATER:
+        return WAIT;
+    case HOLDS_UNAVAILABLE:
+        return refuse(x, PROBLEM_LIMITS_UNAVAILABLE, "the limits cannot be counted");
+    case HOLDS_REFUSED:
+        return refuse(x, charges_is_refresh(x) ? PROBLEM_OVERLOADED : PROBLEM_TOO_MANY_CONCURRENT,
+                      "as many as a limit allows are under way");
+    }
+    return NEXT;
 }
 
 /* What is refused here holds nothing any more, however slowly its answer is read. */

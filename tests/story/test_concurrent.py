@@ -4,9 +4,10 @@ import os
 import signal
 import threading
 
-from harness import Story
+from harness import Gateway, Story, ask
+from test_redis import Redis
 from test_sockets import accepted, handshake
-from wire import DEADLINE_S, answer_bytes, request_bytes
+from wire import DEADLINE_S, Wire, answer_bytes, request_bytes
 
 
 def route(path="/held", limits=("streams",)):
@@ -140,6 +141,148 @@ class Workers(Concurrent):
         for wire in wires:
             wire.send(request_bytes("GET", "/held"))
         self.gateway.wait_until(lambda: self.gateway.metrics()['jotgate_refusals_total{verdict="too_many_concurrent"}'] == 33, "33 refusals")
+        self.project.wait_for_requests(7)
+        self.go_on.set()
+        statuses = [wire.answer().status for wire in wires]
+        self.assertEqual((statuses.count(200), statuses.count(429)), (7, 33))
+
+
+class Machines(Concurrent):
+    """The same over gateways that share a Redis, which may be away."""
+
+    settings = {"workers": 2}
+    shares_threads = False
+    on_failure = "share"
+
+    def setUp(self):
+        super().setUp()
+        self.redis = Redis()
+        self.addCleanup(self.redis.stop)
+
+    def shared_by_all(self, settings):
+        return self.settings | {"redis": {"url": self.redis.url, "timeout": "250ms", "on_failure": self.on_failure}} | settings
+
+    def start(self, settings=None, **more):
+        super().start(self.shared_by_all(settings or {}), **more)
+        self.wait_for_redis(self.gateway)
+
+    def wait_for_redis(self, gateway, is_up=True):
+        gateway.wait_until(lambda: (gateway.metrics()["jotgate_redis_breakers_open"] == 0) == is_up, "Redis to be seen")
+
+    def two(self, n, **more):
+        """Two gateways before one project; the one that is not self.gateway."""
+        self.start(streams(n, **more))
+        first, project = self.gateway, self.project
+        self.start(streams(n, **more), project=project)
+        return first
+
+    def slots(self):
+        """Of every key, the slots in it by when they are lost."""
+        keys = self.redis.ask("KEYS", "jotgate:*:slots")
+        return {key: self.redis.ask("ZRANGE", key, "0", "-1", "WITHSCORES") for key in keys}
+
+    def remaining_at(self, gateway):
+        return next(limit["remaining"] for limit in ask(gateway.port, "GET", "/_jotgate/usage").json()["limits"] if limit["policy"] == "streams")
+
+    def test_two_gateways_share_them_and_say_the_same(self):
+        other = self.two(2)
+        self.play()
+        mine = self.hold()
+        with Wire.to(other.port) as theirs:
+            theirs.send(request_bytes("GET", "/held"))
+            self.project.wait_for_requests(2)
+            self.assertEqual([self.remaining_at(gateway) for gateway in (self.gateway, other)], [0, 0])
+            for gateway in (self.gateway, other):
+                self.assert_problem(ask(gateway.port, "GET", "/held"), 429, "too_many_streams")
+            self.go_on.set()
+            self.assertEqual([wire.answer().status for wire in (mine, theirs)], [200, 200])
+        other.wait_until(lambda: self.remaining_at(other) == 2, "both slots to be free")
+        self.assertEqual(self.slots(), {})
+
+    def test_what_a_killed_machine_held_is_free_in_seconds(self):
+        self.start(streams(1))
+        dying = Gateway(self.project, self.shared_by_all(streams(1)))
+        self.addCleanup(dying.kill)
+        self.wait_for_redis(dying)
+        self.play(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: 1\n\n")
+        with Wire.to(dying.port) as wire:
+            wire.send(request_bytes("GET", "/held"))
+            self.project.wait_for_requests(1)
+            self.assert_problem(self.get("/held"), 429, "too_many_streams")
+            dying.kill()
+            self.until_free()
+
+    def test_what_lasts_is_told_again_and_again(self):
+        self.start(streams(1))
+        self.play()
+        wire = self.hold(data=handshake("/held"))
+        self.assertEqual(wire.answer().status, 101)
+        key, (name, lost_us) = next(iter(self.slots().items()))
+        self.assertEqual(key, "jotgate:{ip:127.0.0.1}streams:slots")
+        self.gateway.wait_until(lambda: float(self.slots()[key][1]) > float(lost_us), "the slot to be renewed")
+        self.assertEqual(self.slots()[key][0], name)
+        self.assertGreater(self.redis.ask("PTTL", key), 0)
+        self.redis.ask("FLUSHALL")
+        self.gateway.wait_until(lambda: self.slots().get(key), "a Redis that forgot to be told")
+        self.assert_problem(self.get("/held"), 429, "too_many_streams")
+        wire.reset()
+        self.gateway.wait_until(lambda: not self.slots(), "the slot to be given back")
+
+    def test_a_client_that_leaves_while_redis_thinks_holds_nothing(self):
+        self.start(streams(1))
+        self.until_free()  # Redis knows the scripts
+        self.redis.signal(signal.SIGSTOP)
+        self.wire().send(request_bytes("GET", "/held"))
+        self.wire().reset()
+        self.redis.signal(signal.SIGCONT)
+        self.wait_for_redis(self.gateway)
+        self.until_free()
+
+    def test_with_redis_away_each_machine_has_its_share(self):
+        other = self.two(4)
+        for gateway in (self.gateway, other):
+            gateway.wait_until(lambda gateway=gateway: gateway.metrics()["jotgate_redis_machines"] == 2, "the other machine")
+        self.play()
+        self.hold()
+        self.redis.kill()
+        self.wait_for_redis(self.gateway, is_up=False)
+        self.hold()
+        self.assert_problem(self.get("/held"), 429, "too_many_streams")
+        self.gateway.wait_for_log(lambda line: line.get("limits") == "share" and line.get("status") == 429, "the mark")
+        self.redis.spawn()
+        self.wait_for_redis(self.gateway)
+        self.gateway.wait_until(lambda: [len(slots) for slots in self.slots().values()] == [4], "both to be told")  # names and times
+        self.hold()
+
+    def test_open_lets_all_in(self):
+        self.on_failure = "open"
+        self.start(streams(1))
+        self.redis.kill()
+        self.wait_for_redis(self.gateway, is_up=False)
+        self.play()
+        for _ in range(3):
+            self.hold()
+
+    def test_closed_lets_nobody_in(self):
+        self.on_failure = "closed"
+        self.start(streams(1))
+        self.redis.kill()
+        self.wait_for_redis(self.gateway, is_up=False)
+        answer = self.get("/held")
+        self.assert_problem(answer, 503, "limits_unavailable")
+        self.assertRegex(answer.get("retry-after"), r"^[1-9][0-9]*$")
+        self.assertEqual(self.gateway.metrics()['jotgate_limits_degraded_total{how="closed"}'], 1)
+        self.assert_nothing_upstream()
+
+    def test_of_many_at_once_exactly_so_many_are_let_in(self):
+        other = self.two(7)
+        self.play()
+        wires = [Wire.to((self.gateway, other)[i % 2].port) for i in range(40)]
+        for wire in wires:
+            self.addCleanup(wire.close)
+            wire.send(request_bytes("GET", "/held"))
+        refusals = 'jotgate_refusals_total{verdict="too_many_concurrent"}'
+        self.gateway.wait_until(lambda: sum(gateway.metrics()[refusals] for gateway in (self.gateway, other)) == 33, "33 refusals")
         self.project.wait_for_requests(7)
         self.go_on.set()
         statuses = [wire.answer().status for wire in wires]

@@ -91,6 +91,7 @@ END_TEST
 START_TEST(alone_each_machine_has_its_share) {
     begin("share", 4);
     ck_assert_uint_eq(counting_machines(parts.counting), 4);
+    ck_assert_int_eq(counting_on_failure(parts.counting), REDIS_SHARE);
     for (int64_t i = 1; i <= 3; i++) {
         ck_assert_int_eq(take_alone(true), COUNTING_DONE);
         ck_assert(x.outcome.allowed);
