@@ -24,27 +24,36 @@
 struct tunnel {
     struct websocket_frames up, down;
     bool client_ended, upstream_ended;
-    char kept[]; /* path, subject, what holds are called */
+    char kept[]; /* path, subject, API key's id, what holds are called */
 };
+
+static struct str keep(char **at, struct str s) {
+    struct str kept = {*at, s.n};
+    if (s.n > 0)
+        memcpy(*at, s.at, s.n);
+    *at += s.n;
+    return kept;
+}
 
 /* Everything that points into the head or the arena is copied, or forgotten. */
 static bool keep_little(struct exchange *x) {
     struct str path = str_first(x->target.path, KEPT_PATH_BYTES);
-    struct str subject = x->caller.subject;
-    struct tunnel *tunnel = calloc(1, sizeof(*tunnel) + path.n + subject.n + holds_bytes(x));
+    size_t n = path.n + x->caller.subject.n + x->caller.api_key.n + holds_bytes(x);
+    struct tunnel *tunnel = calloc(1, sizeof(*tunnel) + n);
     if (!tunnel)
         return false;
-    memcpy(tunnel->kept, path.at, path.n);
-    if (subject.n > 0)
-        memcpy(tunnel->kept + path.n, subject.at, subject.n);
+    char *at = tunnel->kept;
     x->tunnel = tunnel;
-    x->target = (struct target){.path = {tunnel->kept, path.n}};
-    x->caller.subject = (struct str){tunnel->kept + path.n, subject.n};
+    x->target = (struct target){.path = keep(&at, path)};
+    x->caller.subject = keep(&at, x->caller.subject);
+    x->caller.api_key = keep(&at, x->caller.api_key);
+    x->caller.plan = x->user_token = STR_NONE;
+    x->record = (struct record){0};
     x->credentials = (struct credentials){0};
     x->host = STR_NONE;
     for (size_t i = 0; i < x->n_charges; i++)
         x->charges[i].key = STR_NONE;
-    holds_move(x, tunnel->kept + path.n + subject.n);
+    holds_move(x, at);
     x->has_head = false;
     x->gateway->n_tunnels++;
     arena_fini(&x->arena);
