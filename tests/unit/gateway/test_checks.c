@@ -142,7 +142,7 @@ START_TEST(who_is_remembered_does_not_wait_for_strangers) {
 END_TEST
 
 START_TEST(those_that_are_too_many_to_wait_are_refused) {
-    stage_open(&s, "tokens: { check_queue: 2 }\n");
+    stage_open(&s, "tokens: { check_queue: 2, check_share: 1% }\n"); /* likewise */
     int fds[STRANGERS], n_checked = 0, n_refused = 0;
     ask_all(fds);
     for (int i = 0; i < STRANGERS; i++) {
