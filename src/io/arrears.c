@@ -61,10 +61,9 @@ void arrears_free(struct arrears *arrears) {
     if (!arrears)
         return;
     uint64_t n_counters = map_count(arrears->names), n_calls = arrears->n_lost;
-    while (arrears->all.next != &arrears->all) {
-        struct arrear *arrear = arrears->all.next;
+    for (struct arrear *arrear = arrears->all.next, *next; arrear != &arrears->all; arrear = next) {
+        next = arrear->next;
         n_calls += (uint64_t)arrear->calls;
-        unlink_one(arrear);
         free(arrear);
     }
     if (n_calls > 0)

@@ -62,15 +62,19 @@ static const struct now *now_of(const struct settling *settling) {
 
 /* ---- one batch ---- */
 
+static void release(struct batch *batch) {
+    redis_cancel(&batch->call);
+    free(batch->arrear);
+    free(batch);
+}
+
 static void batch_free(struct batch *batch) {
     struct batch **at = &batch->settling->batches;
     while (*at != batch)
         at = &(*at)->next;
     *at = batch->next;
     batch->settling->n_batches--;
-    redis_cancel(&batch->call);
-    free(batch->arrear);
-    free(batch);
+    release(batch);
 }
 
 /* Takes the arrear. */
@@ -241,8 +245,10 @@ void settling_free(struct settling *settling) {
     if (!settling)
         return;
     loop_timer_clear(settling->parts.loop, &settling->timer);
-    while (settling->batches)
-        batch_free(settling->batches);
+    for (struct batch *batch = settling->batches, *next; batch; batch = next) {
+        next = batch->next;
+        release(batch);
+    }
     redis_script_fini(&settling->script);
     free(settling);
 }
