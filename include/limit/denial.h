@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-#include "limit/state.h"
+#include "limit/policy.h"
 
 /* What one machine remembers of a refusal, so that a caller who is over a limit and goes on calling costs Redis next to nothing: at most one question
  * every DENIAL_ASK_NS, and none is refused longer than that after room was made elsewhere (a returned lease, a grant, a reset). All
@@ -13,6 +13,9 @@ struct denial {
 };
 #define DENIAL_ASK_NS (3 * NS_PER_S)
 
+/* How long a caller is refused who has to wait for wait_ns: a rate makes room for one call after another, and who is far over it would ask again for each
+ * of them. So it is at least what a tenth of the burst takes, up to a second: no burst is lost by it, and no Retry-After. */
+int64_t denial_wait_ns(const struct limit_policy *policy, int64_t wait_ns);
 /* `wait_ns` as the limit's state says it; INT64_MAX: never. */
 void denial_remember(struct denial *denial, int64_t cost, int64_t wait_ns, uint64_t version,
                      int64_t mono_ns);

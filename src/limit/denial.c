@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "limit/denial.h"
 
+int64_t denial_wait_ns(const struct limit_policy *policy, int64_t wait_ns) {
+    if (policy->kind != LIMIT_RATE)
+        return wait_ns;
+    const struct bucket_rule *rate = &policy->rate;
+    __int128 tenth_ns = (__int128)rate->burst * rate->period_ns / rate->count / 10;
+    int64_t least_ns = tenth_ns < NS_PER_S ? (int64_t)tenth_ns : NS_PER_S;
+    return wait_ns > least_ns ? wait_ns : least_ns;
+}
+
 void denial_remember(struct denial *denial, int64_t cost, int64_t wait_ns, uint64_t version,
                      int64_t mono_ns) {
     *denial = (struct denial){

@@ -70,7 +70,8 @@ static bool ask(struct fleet *f, struct place *p, const struct limit_charge *cha
     f->n_lent += grant.lent;
     p->seen = shared->counter;
     if (!grant.state.allowed)
-        denial_remember(&p->denial, charge->cost, grant.state.wait_ns, 0, local->mono_ns);
+        denial_remember(&p->denial, charge->cost, denial_wait_ns(&policy, grant.state.wait_ns), 0,
+                        local->mono_ns);
     return grant.state.allowed;
 }
 
