@@ -7,6 +7,8 @@
  * memory; no limits; or nobody passes. Whatever was decided so bears the mark x->count.degraded; what passed as a share is told to Redis once it is
  * back. */
 struct counting;
+struct news;
+struct purses;
 struct redis;
 
 struct counting_parts {
@@ -15,6 +17,8 @@ struct counting_parts {
     struct arrears *arrears; /* the process' */
     const struct redis_settings *settings;  /* of the start */
     struct str machine;                     /* this process' name among all */
+    struct purses *purses;                  /* NULL: Redis is asked at every call */
+    size_t worker, n_workers;               /* whose share of the purses is looked after */
     void (*on_counted)(struct exchange *x); /* advances the pipeline */
 };
 /* Borrows all of it. NULL when memory is out. */
@@ -34,4 +38,8 @@ enum counting_verdict {
 enum counting_verdict counting_take(struct exchange *x, bool counts);
 /* What a taken charge cost in truth became known: charge `change` more; x->outcome says what stands. */
 void counting_settle(struct exchange *x, int64_t change);
+/* What the feed said is forgotten: denials, leases. */
+void counting_heed(struct counting *counting, const struct news *before, const struct news *news);
+void counting_drain(
+    struct counting *counting);           /* what was lent goes back, and nothing more is lent */
 void counting_cancel(struct exchange *x); /* nobody waits any more; fine when nobody did */

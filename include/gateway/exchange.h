@@ -5,7 +5,6 @@
 #include "gateway/parts.h"
 #include "gateway/record.h"
 #include "io/front.h"
-#include "io/redis_limits.h"
 #include "io/upstream.h"
 #include "limit/limiter.h"
 
@@ -101,9 +100,11 @@ struct exchange {
     struct count { /* gateway/counting.h */
         enum { COUNT_NOT_ASKED, COUNT_ASKING, COUNT_ANSWERED, COUNT_FAILED } step;
         enum degraded degraded;
-        /* From here on nothing is zeroed for each request: it is as much as all the rest. */
-        struct redis_taking taking;
+        struct asking *asking;
+        unsigned paid; /* of the charges, as bits: by leases */
     } count;
+
+    /* From here on nothing is zeroed for each request: lists that are as long as a count says. */
     struct hold {                          /* n_holds of them */
         const struct limit_policy *policy; /* LIMIT_CONCURRENT */
         struct str key, slot;              /* whom it counts, and that among parts->held */
@@ -114,10 +115,7 @@ struct exchange {
     struct limit_charge charges[LIMITER_CHARGES_MAX]; /* n_charges of them */
 };
 
-#define EXCHANGE_ZEROED_BYTES offsetof(struct exchange, count.taking)
-static_assert(offsetof(struct exchange, holds) ==
-                  EXCHANGE_ZEROED_BYTES + sizeof(struct redis_taking),
-              "what is in between is not zeroed");
+#define EXCHANGE_ZEROED_BYTES offsetof(struct exchange, holds)
 
 static inline struct fields exchange_fields(const struct exchange *x) {
     return x->has_head ? client_head(x->client)->fields : (struct fields){0};

@@ -8,6 +8,7 @@
 struct arrears;
 struct counting;
 struct feed;
+struct purses;
 struct redis_slots;
 struct slots;
 struct tls_client;
@@ -22,6 +23,7 @@ struct gateway_parts {
     struct tls_server *public_tls; /* of the listener; NULL: plain HTTP */
     struct key_source *keys;
     struct memory_limits *limits;
+    struct purses *purses;     /* leases of all workers; NULL: limits are not leased */
     struct counting *counting; /* the gateway's own; NULL: limits are counted in memory */
     struct arrears *arrears;   /* what Redis has to be told, over all workers */
     struct redis_slots *lent; /* the gateway's own; NULL: what is concurrent is counted in memory */

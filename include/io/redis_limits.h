@@ -64,6 +64,8 @@ union limit_counter redis_taking_found(const struct redis_taking *taking, size_t
                                        int64_t mono_ns);
 /* After ANSWERED: what charge i was lent. On a Cluster also when another charge refused. */
 struct lease_grant redis_taking_grant(const struct redis_taking *taking, size_t i);
+/* Unless ANSWERED: may charge i have been heard? */
+bool redis_taking_was_sent(const struct redis_taking *taking, size_t i, enum redis_verdict verdict);
 void redis_limits_cancel(struct redis_taking *taking); /* no on_done; fine when idle */
 
 /* What a taken charge cost in truth became known: charge `change` more to each, or give back

@@ -4,7 +4,7 @@
 #include "limit/memory_limits.h"
 
 /* What the operator sees and changes of the counters that io/redis_limits.h keeps, by Redis' clock. Nothing is refused: debt may stand.
- * What else a counter's value says behind its two numbers stays as it is. */
+ * What else a counter's value says behind its two numbers stays as it is, unless all is reset. */
 struct redis_usage;
 
 /* Borrows both until redis_usage_free; `redis` is freed first. NULL: memory is out. */

@@ -1,25 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* One question, three ways to its answer:
+/* One question, four ways to its answer:
  *
  *     no redis ───────────────────────────────────────────────► memory
- *     redis ──► asked ──► answered ────────────────────────────► Redis' word; memory learns what it saw
+ *     redis, leased ──► a lease pays, a denial stands ─────────► at once
+ *           └──► asked ──► answered ────────────────────────────► Redis' word; memory learns what it saw
  *                    └──► away, late, nonsense ──► on_failure ─► memory's share of what it saw last | all pass | none
  *                                                                └──► and Redis is told of it when it is back
  */
 #include "gateway/counting.h"
 
-#include "base/log.h"
+#include "asking.h"
 #include "io/machines.h"
-#include "io/redis_limits.h"
+#include "io/news.h"
 #include "io/settling.h"
 #include "limit/share.h"
 #include <assert.h>
 #include <stdlib.h>
 
+/* What the purses said to the charges of a request. */
+struct purses_met {
+    unsigned asks;
+    bool is_refused;
+};
+
 struct counting {
     const struct redis_settings *settings;
-    void (*on_counted)(struct exchange *x);
-    struct redis_limits *limits;
+    struct asker asker;
     struct machines *machines;
     struct arrears *arrears;
     struct settling *settling;
@@ -30,17 +36,26 @@ struct counting *counting_new(const struct counting_parts *parts) {
     if (!counting)
         return NULL;
     counting->settings = parts->settings;
-    counting->on_counted = parts->on_counted;
     counting->arrears = parts->arrears;
-    counting->limits = redis_limits_new(parts->redis, parts->settings->prefix);
+    counting->asker = (struct asker){
+        .loop = parts->loop,
+        .redis = parts->redis,
+        .limits = redis_limits_new(parts->redis, parts->settings->prefix),
+        .purses = parts->purses,
+        .worker = parts->worker,
+        .n_workers = parts->n_workers,
+        .on_counted = parts->on_counted,
+    };
     counting->machines =
         machines_new(parts->loop, parts->redis, parts->settings->prefix, parts->machine);
     counting->settling = settling_new(&(struct settling_parts){.loop = parts->loop,
                                                                .redis = parts->redis,
                                                                .prefix = parts->settings->prefix,
                                                                .arrears = parts->arrears});
-    if (counting->limits && counting->machines && counting->settling)
+    if (counting->asker.limits && counting->machines && counting->settling) {
+        asker_start(&counting->asker);
         return counting;
+    }
     counting_free(counting);
     return NULL;
 }
@@ -48,11 +63,27 @@ struct counting *counting_new(const struct counting_parts *parts) {
 void counting_free(struct counting *counting) {
     if (!counting)
         return;
+    asker_stop(&counting->asker);
     settling_free(counting->settling);
     machines_free(counting->machines);
-    redis_limits_free(counting->limits);
+    redis_limits_free(counting->asker.limits);
     free(counting);
 }
+
+void counting_heed(struct counting *counting, const struct news *before, const struct news *news) {
+    struct purses *purses = counting->asker.purses;
+    const struct news_change *changes;
+    size_t n;
+    if (!purses)
+        return;
+    if (!news_since(news, before->next, &changes, &n))
+        purses_forget_all(purses);
+    for (size_t i = 0; i < n; i++)
+        if (changes[i].event == FEED_GRANT || changes[i].event == FEED_SUBJECT)
+            purses_forget(purses, changes[i].of);
+}
+
+void counting_drain(struct counting *counting) { asker_drain(&counting->asker); }
 
 size_t counting_machines(const struct counting *counting) {
     size_t n = machines_seen(counting->machines);
@@ -152,48 +183,63 @@ static enum counting_verdict decide_alone(struct exchange *x, bool counts) {
 
 /* ---- in Redis */
 
-/* Should Redis go away, this machine goes on from here. */
-static void remember(struct exchange *x) {
-    const struct redis_taking *taking = &x->count.taking;
-    for (size_t i = 0; i < x->n_charges; i++) {
-        union limit_counter seen = redis_taking_found(taking, i, exchange_now(x)->mono_ns);
-        memory_limits_put(x->parts->limits, &x->charges[i], &seen, exchange_now(x));
-    }
-}
-
-/* Of other failures the client's own log tells, which has a breaker for the server; this is perhaps one key's. */
-static void tell_odd(const struct exchange *x, enum redis_verdict verdict) {
-    if ((verdict == REDIS_ERROR || verdict == REDIS_NONSENSE) &&
-        metrics_count_oddity(x->metrics, x->parts->worker, ODDITY_REDIS))
-        log_warn("Redis answers what is no count; on_failure decides, as if it were away",
-                 F_TEXT("verdict", redis_verdict_name(verdict)));
-}
-
-static void on_taken(struct redis_taking *taking, enum redis_verdict verdict) {
-    struct exchange *x = CONTAINER_OF(taking, struct exchange, count.taking);
-    tell_odd(x, verdict);
-    x->count.step = verdict == REDIS_ANSWERED ? COUNT_ANSWERED : COUNT_FAILED;
-    if (verdict == REDIS_ANSWERED) {
-        x->outcome = taking->outcome;
-        remember(x);
-    }
-    x->parts->counting->on_counted(x);
-}
-
-static enum counting_verdict ask(struct exchange *x, bool counts) {
-    struct counting *counting = x->parts->counting;
-    for (size_t i = 0; i < x->n_charges && !counts; i++)
-        x->charges[i].cost = 0; /* what stands, not what one more would meet */
-    if (redis_limits_take(counting->limits, &x->count.taking, x->charges, NULL, x->n_charges,
-                          counts, on_taken) < 0)
+static enum counting_verdict ask(struct exchange *x, unsigned which, bool counts) {
+    if (!asking_start(&x->parts->counting->asker, x, which, counts)) {
+        asking_unpay(&x->parts->counting->asker, x);
         return decide_alone(x, counts);
+    }
     x->count.step = COUNT_ASKING;
     return COUNTING_LATER;
 }
 
+static void refuse_here(struct exchange *x, const struct purses_met *met) {
+    for (size_t i = 0; i < x->n_charges; i++)
+        if (met->asks & 1u << i)
+            x->outcome.states[i] =
+                purses_look(x->parts->counting->asker.purses, &x->charges[i], exchange_now(x));
+    asking_unpay(&x->parts->counting->asker, x);
+    x->outcome.allowed = false;
+}
+
+/* What is paid from leases needs nobody; what is left is asked for, all at once. A denial stands only while Redis could say
+ * otherwise: `on_failure` may. */
+static enum counting_verdict take_leased(struct exchange *x) {
+    struct counting *counting = x->parts->counting;
+    bool heeds_denials = redis_is_up(counting->asker.redis, STR_NONE);
+    struct purses_met met = {0};
+    x->outcome = (struct limit_outcome){.allowed = true, .n = x->n_charges};
+    for (size_t i = 0; i < x->n_charges; i++) {
+        switch (purses_pay(counting->asker.purses, &x->charges[i], heeds_denials, exchange_now(x),
+                           &x->outcome.states[i])) {
+        case PURSE_PAYS:
+            x->count.paid |= 1u << i;
+            break;
+        case PURSE_REFUSES:
+            met.is_refused |= !x->charges[i].policy->is_shadow;
+            break;
+        case PURSE_ASKS:
+            met.asks |= 1u << i;
+            break;
+        }
+    }
+    if (met.asks && !met.is_refused)
+        return ask(x, met.asks, true);
+    if (met.is_refused)
+        refuse_here(x, &met);
+    limit_outcome_conclude(&x->outcome, x->charges);
+    return COUNTING_DONE;
+}
+
+static enum counting_verdict take_in_redis(struct exchange *x, bool counts) {
+    if (counts && x->parts->counting->asker.purses)
+        return take_leased(x);
+    x->outcome = (struct limit_outcome){.n = x->n_charges};
+    return ask(x, (1u << x->n_charges) - 1, counts);
+}
+
 /* What stands is reckoned: the settling's own answer would come too late for this one. */
 static void settle_in_redis(struct exchange *x, int64_t change) {
-    redis_limits_settle(x->parts->counting->limits, x->charges, &x->outcome, change);
+    asking_settle(&x->parts->counting->asker, x, change);
     for (size_t i = 0; i < x->n_charges; i++) {
         struct limit_state *state = &x->outcome.states[i];
         int64_t capacity = limit_capacity(x->charges[i].policy);
@@ -213,7 +259,7 @@ enum counting_verdict counting_take(struct exchange *x, bool counts) {
     }
     switch (x->count.step) {
     case COUNT_NOT_ASKED:
-        return ask(x, counts);
+        return take_in_redis(x, counts);
     case COUNT_ASKING:
         return COUNTING_LATER;
     case COUNT_ANSWERED:
@@ -221,6 +267,7 @@ enum counting_verdict counting_take(struct exchange *x, bool counts) {
     case COUNT_FAILED:
         break;
     }
+    asking_unpay(&x->parts->counting->asker, x);
     return decide_alone(x, counts);
 }
 
@@ -234,7 +281,6 @@ void counting_settle(struct exchange *x, int64_t change) {
 }
 
 void counting_cancel(struct exchange *x) {
-    if (x->count.step == COUNT_ASKING)
-        redis_limits_cancel(&x->count.taking);
+    asking_leave(x);
     x->count.step = COUNT_NOT_ASKED;
 }

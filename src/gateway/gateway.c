@@ -279,6 +279,9 @@ static int start_counting(struct gateway *gateway) {
                                               .arrears = gateway->parts.arrears,
                                               .settings = &gateway->first->redis,
                                               .machine = gateway->parts.via_id,
+                                              .purses = gateway->parts.purses,
+                                              .worker = gateway->parts.worker,
+                                              .n_workers = gateway->parts.n_workers,
                                               .on_counted = pipeline_advance});
     gateway->usage = redis_usage_new(gateway->redis, gateway->first->redis.prefix);
     return gateway->parts.counting && gateway->parts.lent && gateway->usage ? 0 : -ENOMEM;
@@ -417,6 +420,8 @@ void gateway_set_news(struct gateway *gateway, struct news *news) {
     gateway->news = news_ref(news);
     records_heed(gateway->records, before, news);
     api_keys_heed(gateway->api_keys, before, news);
+    if (gateway->parts.counting)
+        counting_heed(gateway->parts.counting, before, news);
     if (news->denials != before->denials)
         denials_end_streams(gateway);
     news_unref(before);
@@ -502,6 +507,8 @@ void gateway_change(struct gateway *gateway, struct epoch *epoch, struct keyring
 
 void gateway_drain(struct gateway *gateway) {
     gateway->is_draining = true;
+    if (gateway->parts.counting)
+        counting_drain(gateway->parts.counting);
     if (gateway->front)
         front_drain(gateway->front);
 }

@@ -92,7 +92,6 @@ struct exchange *exchange_new(struct gateway *gateway, struct client *client, bo
     }
     /* Everything about the caller is zeroed: nothing of the last request may speak for this one. */
     memset(x, 0, EXCHANGE_ZEROED_BYTES);
-    x->count.taking.call = (struct redis_call){0};
     x->gateway = gateway;
     x->parts = &gateway->parts;
     x->client = client;

@@ -237,6 +237,13 @@ void redis_limits_return(struct redis_limits *limits, struct str key, enum limit
     run_unheard(limits, &limits->scripts.take, &t);
 }
 
+bool redis_taking_was_sent(const struct redis_taking *taking, size_t i,
+                           enum redis_verdict verdict) {
+    if (taking->asked & ~taking->asking & 1u << i)
+        return true; /* an earlier call took it */
+    return verdict != REDIS_AWAY && verdict != REDIS_OVERLOADED && verdict != REDIS_REFUSED;
+}
+
 void redis_limits_cancel(struct redis_taking *taking) { redis_cancel(&taking->call); }
 
 void redis_limits_settle(struct redis_limits *limits, const struct limit_charge *charges,

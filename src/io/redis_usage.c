@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The sums are those of redis_limits.c: whole numbers below 2^53. */
+/* The sums are those of limit_scripts.c: whole numbers below 2^53. */
 #include "io/redis_usage.h"
 
 #include "redis_counter.h"
@@ -15,7 +15,8 @@
  *   'r'  sign    count add_us add_parts 0 0
  *   'q'  change  0 0 0 end_s next_end_s
  *
- * Answers { now, and of each key how it stands: A - now or A, B }. Debt is bounded as in redis_limits.c. */
+ * Answers { now, and of each key how it stands: A - now or A, B }. Debt is bounded as in limit_scripts.c. A reset forgets what was lent, too, so
+ * that no lease from before gives back what nobody counts. */
 static const char body[] =
     "local answer = {now}\n"
     "for i, key in ipairs(KEYS) do\n"
@@ -24,6 +25,7 @@ static const char body[] =
     "  for j = 1, 6 do n[j] = tonumber(ARGV[at + j]) end\n"
     "  local a, b, rest = string.match(redis.call('GET', key) or '', '^(%d+):(%d+)(.*)$')\n"
     "  a, b, rest = tonumber(a or 0), tonumber(b or 0), rest or ''\n"
+    "  if ARGV[2] == 'reset' then rest = '' end\n"
     "  local ttl_ms\n"
     "  if ARGV[at] == 'r' then\n"
     "    if a < now or ARGV[2] == 'reset' then a, b = now, 0 end\n"

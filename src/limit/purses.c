@@ -327,6 +327,7 @@ bool purses_answer(struct purses *purses, const struct purse_question *question,
         purse->version = question->version;
         if (question->is_lender)
             has_place = hold(shard, purse, question, answer);
+        purse->denial = (struct denial){0};
         if (answer->is_refused)
             denial_remember(&purse->denial, charge->cost,
                             denial_wait_ns(charge->policy, answer->grant->state.wait_ns),

@@ -13,6 +13,7 @@
 #include "io/resolver.h"
 #include "io/service.h"
 #include "io/tls_server.h"
+#include "limit/purses.h"
 #include "limit/slots.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -190,6 +191,7 @@ static int start_workers(struct server *server, char why[256]) {
         .keys = server->keys,
         .limits = server->limits,
         .arrears = server->arrears,
+        .purses = server->purses,
         .feed = server->feed,
         .connections = server->connections,
         .requests = server->requests,
@@ -253,6 +255,9 @@ static int start_all(struct server *server, char why[256]) {
     server->limits =
         memory_limits_new(&(struct memory_limits_options){server->settings->limit_buckets});
     server->arrears = arrears_new(server->settings->limit_buckets);
+    const struct redis_settings *redis = &server->settings->redis;
+    bool is_leased = redis->url.n > 0 && redis->mode == REDIS_LEASED;
+    server->purses = is_leased ? purses_new() : NULL;
     server->metrics = metrics_new(server->settings, server->n_wanted);
     server->connections = slots_new();
     server->requests = slots_new();
@@ -261,7 +266,8 @@ static int start_all(struct server *server, char why[256]) {
     server->held = slots_new();
     if (!server->resolver || !server->limits || !server->arrears || !server->metrics ||
         !server->connections || !server->requests || !server->sockets_by_ip ||
-        !server->sockets_by_subject || !server->held || !server->file)
+        !server->sockets_by_subject || !server->held || !server->file ||
+        (is_leased && !server->purses))
         return -ENOMEM;
     admin_note_settings(&server->admin, server->metrics);
     TRY(fixed_note(&server->fixed, server->settings));
@@ -418,6 +424,7 @@ void server_free(struct server *server) {
     slots_free(server->requests);
     memory_limits_free(server->limits);
     arrears_free(server->arrears);
+    purses_free(server->purses);
     slots_free(server->sockets_by_ip);
     slots_free(server->sockets_by_subject);
     slots_free(server->held);

@@ -201,6 +201,7 @@ START_TEST(another_limit_of_the_same_counter_asks_anew) {
     ck_assert_int_eq(pay(&charge, &state), PURSE_REFUSES);
     ck_assert_int_eq(pay(&paid, &state), PURSE_ASKS);
     ck_assert(ask(&paid).state.allowed);
+    ck_assert_int_ne(pay(&paid, &state), PURSE_REFUSES); /* the old plan's denial is gone */
     purses_free(purses);
 }
 END_TEST

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/* A question to Redis, and what its answer does to the purses, to memory, and to whoever asked. What it is about is copied: the
+ * exchange may be gone when the answer comes, and the lease that comes with it is everybody's. */
+#include "asking.h"
+
+#include "base/log.h"
+#include "io/redis.h"
+#include <stdlib.h>
+
+#define COLLECT_NS       (500 * NS_PER_MS)
+#define DRAIN_COLLECT_NS (50 * NS_PER_MS)
+#define RETURNS_MAX      64 /* at once; a turn takes so many again and again */
+#define TURNS_MAX        16
+
+struct asking {
+    struct exchange *x; /* NULL: it left */
+    struct asker *asker;
+    struct settings *settings; /* a reference: of the policies */
+    struct asking *next, *previous;
+    struct redis_taking taking;
+    size_t n, places[LIMITER_CHARGES_MAX]; /* in x->charges */
+    struct limit_charge charges[LIMITER_CHARGES_MAX];
+    struct lease_wish wishes[LIMITER_CHARGES_MAX];
+    struct purse_question questions[LIMITER_CHARGES_MAX];
+    bool is_leased;
+    char keys[];
+};
+
+/* ---- life ---- */
+
+static struct asking *make(struct asker *asker, struct exchange *x, unsigned which) {
+    size_t n_bytes = 0;
+    for (size_t i = 0; i < x->n_charges; i++)
+        n_bytes += x->charges[i].key.n;
+    struct asking *asking = calloc(1, sizeof(*asking) + n_bytes);
+    if (!asking)
+        return NULL;
+    char *at = asking->keys;
+    for (size_t i = 0; i < x->n_charges; i++) {
+        if (!(which & 1u << i))
+            continue;
+        struct limit_charge *charge = &asking->charges[asking->n];
+        *charge = x->charges[i];
+        if (charge->key.n > 0)
+            memcpy(at, charge->key.at, charge->key.n);
+        charge->key.at = at;
+        at += charge->key.n;
+        asking->places[asking->n++] = i;
+    }
+    asking->x = x;
+    asking->asker = asker;
+    asking->settings = settings_ref(x->settings);
+    return asking;
+}
+
+static void enter(struct asking *asking) {
+    struct asking **first = &asking->asker->first;
+    asking->next = *first;
+    if (*first)
+        (*first)->previous = asking;
+    *first = asking;
+}
+
+static void drop(struct asking *asking) {
+    if (asking->next)
+        asking->next->previous = asking->previous;
+    if (asking->previous)
+        asking->previous->next = asking->next;
+    else if (asking->asker->first == asking)
+        asking->asker->first = asking->next;
+    settings_unref(asking->settings);
+    free(asking);
+}
+
+/* ---- the answer ---- */
+
+/* Of other failures the client's own log tells, which has a breaker for the server; this is perhaps one key's. */
+static void tell_odd(const struct exchange *x, enum redis_verdict verdict) {
+    if ((verdict == REDIS_ERROR || verdict == REDIS_NONSENSE) &&
+        metrics_count_oddity(x->metrics, x->parts->worker, ODDITY_REDIS))
+        log_warn("Redis answers what is no count; on_failure decides, as if it were away",
+                 F_TEXT("verdict", redis_verdict_name(verdict)));
+}
+
+static void send_back(struct asking *asking, size_t j, const struct lease_grant *grant,
+                      const char *name) {
+    const struct limit_policy *policy = asking->charges[j].policy;
+    struct lease lease = {0};
+    lease_hold(&lease, grant, 0, 0);
+    const struct lease_rest rest = lease_end(&lease);
+    redis_limits_return(asking->asker->limits, str_of(name), policy->kind, &policy->rate, &rest);
+}
+
+static void note_answer(struct asking *asking, size_t j) {
+    struct asker *asker = asking->asker;
+    const struct lease_grant grant = redis_taking_grant(&asking->taking, j);
+    char name[REDIS_LIMITS_KEY_MAX] = "";
+    if (grant.lent > 0)
+        (void)!redis_limits_key(asker->limits, &asking->charges[j], name); /* was told just so */
+    const struct purse_answer answer = {
+        .charge = &asking->charges[j],
+        .grant = &grant,
+        .seen = redis_taking_found(&asking->taking, j, loop_now(asker->loop)->mono_ns),
+        .is_refused = !grant.state.allowed,
+        .name = str_of(name),
+    };
+    if (purses_answer(asker->purses, &asking->questions[j], &answer, loop_now(asker->loop)))
+        send_back(asking, j, &grant, name);
+}
+
+static void note_all(struct asking *asking, enum redis_verdict verdict) {
+    for (size_t j = 0; asking->is_leased && j < asking->n; j++) {
+        if (verdict == REDIS_ANSWERED)
+            note_answer(asking, j);
+        else
+            purses_fail(asking->asker->purses, &asking->questions[j],
+                        redis_taking_was_sent(&asking->taking, j, verdict));
+    }
+}
+
+/* Should Redis go away, this machine goes on from here. */
+static void remember(const struct asking *asking, size_t j) {
+    const struct now *now = loop_now(asking->asker->loop);
+    union limit_counter seen = redis_taking_found(&asking->taking, j, now->mono_ns);
+    memory_limits_put(asking->x->parts->limits, &asking->charges[j], &seen, now);
+}
+
+/* What this process was lent is not used yet. */
+static void add_left(struct limit_state *state, const struct limit_policy *policy, int64_t left) {
+    int64_t capacity = limit_capacity(policy);
+    if (state->allowed && left > 0)
+        state->remaining = state->remaining < capacity - left ? state->remaining + left : capacity;
+}
+
+static void hand_over(struct asking *asking, bool is_look) {
+    struct exchange *x = asking->x;
+    struct purses *purses = asking->asker->purses;
+    for (size_t j = 0; j < asking->n; j++) {
+        struct limit_state *state = &x->outcome.states[asking->places[j]];
+        *state = asking->taking.outcome.states[j];
+        remember(asking, j);
+        if (purses)
+            add_left(state, asking->charges[j].policy,
+                     is_look ? purses_left(purses, &asking->charges[j], exchange_now(x))
+                             : asking->taking.lent[j]);
+    }
+    x->outcome.allowed = asking->taking.outcome.allowed;
+    if (!x->outcome.allowed)
+        asking_unpay(asking->asker, x);
+    limit_outcome_conclude(&x->outcome, x->charges);
+}
+
+static void on_taken(struct redis_taking *taking, enum redis_verdict verdict) {
+    struct asking *asking = CONTAINER_OF(taking, struct asking, taking);
+    struct asker *asker = asking->asker;
+    struct exchange *x = asking->x;
+    note_all(asking, verdict);
+    if (x) {
+        tell_odd(x, verdict);
+        x->count.asking = NULL;
+        x->count.step = verdict == REDIS_ANSWERED ? COUNT_ANSWERED : COUNT_FAILED;
+        if (verdict == REDIS_ANSWERED)
+            hand_over(asking, !taking->counts);
+    }
+    drop(asking);
+    if (x)
+        asker->on_counted(x);
+}
+
+/* ---- asking ---- */
+
+static int put_question(struct asking *asking, bool counts) {
+    struct asker *asker = asking->asker;
+    asking->is_leased = counts && asker->purses;
+    for (size_t j = 0; asking->is_leased && j < asking->n; j++) {
+        purses_ask(asker->purses, &asking->charges[j], !asker->is_draining, loop_now(asker->loop),
+                   &asking->questions[j]);
+        asking->wishes[j] = asking->questions[j].wish;
+    }
+    return redis_limits_take(asker->limits, &asking->taking, asking->charges,
+                             asking->is_leased ? asking->wishes : NULL, asking->n, counts,
+                             on_taken);
+}
+
+bool asking_start(struct asker *asker, struct exchange *x, unsigned which, bool counts) {
+    for (size_t i = 0; i < x->n_charges && !counts; i++)
+        x->charges[i].cost = 0; /* what stands, not what one more would meet */
+    struct asking *asking = make(asker, x, which);
+    if (!asking)
+        return false;
+    enter(asking);
+    if (put_question(asking, counts) < 0) {
+        note_all(asking, REDIS_OVERLOADED);
+        drop(asking);
+        return false;
+    }
+    x->count.asking = asking;
+    return true;
+}
+
+void asking_leave(struct exchange *x) {
+    struct asking *asking = x->count.asking;
+    x->count.asking = NULL;
+    if (!asking)
+        return;
+    asking->x = NULL;
+    if (asking->is_leased)
+        return;
+    redis_limits_cancel(&asking->taking);
+    drop(asking);
+}
+
+/* ---- what was taken ---- */
+
+/* Of the charges in `which`, as those of one request. */
+static void settle_in_redis(struct asker *asker, struct exchange *x, unsigned which,
+                            int64_t change) {
+    struct limit_charge charges[LIMITER_CHARGES_MAX];
+    struct limit_outcome outcome = {.allowed = true};
+    for (size_t i = 0; i < x->n_charges; i++) {
+        if (!(which & 1u << i))
+            continue;
+        charges[outcome.n] = x->charges[i];
+        outcome.states[outcome.n++] = x->outcome.states[i];
+    }
+    if (outcome.n > 0)
+        redis_limits_settle(asker->limits, charges, &outcome, change);
+}
+
+void asking_settle(struct asker *asker, struct exchange *x, int64_t change) {
+    struct purses *purses = asker->purses;
+    unsigned others = 0;
+    for (size_t i = 0; i < x->n_charges; i++)
+        if (x->outcome.states[i].allowed &&
+            !(purses && purses_settle(purses, &x->charges[i], change,
+                                      x->outcome.states[i].window.end_s, exchange_now(x))))
+            others |= 1u << i;
+    settle_in_redis(asker, x, others, change);
+}
+
+void asking_unpay(struct asker *asker, struct exchange *x) {
+    struct purses *purses = asker->purses;
+    for (size_t i = 0; i < x->n_charges; i++) {
+        if (!(x->count.paid & 1u << i))
+            continue;
+        int64_t cost = x->charges[i].cost;
+        if (!purses_settle(purses, &x->charges[i], -cost, x->outcome.states[i].window.end_s,
+                           exchange_now(x)))
+            settle_in_redis(asker, x, 1u << i, -cost);
+        x->outcome.states[i] = purses_look(purses, &x->charges[i], exchange_now(x));
+    }
+    x->count.paid = 0;
+}
+
+/* ---- what nobody spends ---- */
+
+static size_t collect_some(struct asker *asker) {
+    struct purse_return returns[RETURNS_MAX];
+    size_t n = purses_collect(asker->purses, asker->worker, asker->n_workers, asker->is_draining,
+                              loop_now(asker->loop), returns, RETURNS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        redis_limits_return(asker->limits, str_of(returns[i].name), returns[i].kind,
+                            &returns[i].rate, &returns[i].rest);
+        free(returns[i].name);
+    }
+    return n;
+}
+
+/* While Redis is away leases are spent, not sent. */
+static void collect(struct timer *timer) {
+    struct asker *asker = CONTAINER_OF(timer, struct asker, collect_timer);
+    size_t n = RETURNS_MAX;
+    for (int i = 0; i < TURNS_MAX && n == RETURNS_MAX; i++)
+        n = redis_is_up(asker->redis, STR_NONE) ? collect_some(asker) : 0;
+    loop_timer_set(asker->loop, timer,
+                   loop_now(asker->loop)->mono_ns +
+                       (asker->is_draining ? DRAIN_COLLECT_NS : COLLECT_NS),
+                   collect);
+}
+
+void asker_start(struct asker *asker) {
+    if (asker->purses)
+        collect(&asker->collect_timer);
+}
+
+void asker_drain(struct asker *asker) {
+    asker->is_draining = true;
+    asker_start(asker);
+}
+
+void asker_stop(struct asker *asker) {
+    loop_timer_clear(asker->loop, &asker->collect_timer);
+    while (asker->first)
+        drop(asker->first);
+}
