@@ -55,13 +55,20 @@ install_missing() {
     fi
 }
 
-# prepare_build DIR MESON-OPTIONS…: the build directory, set up once.
+# What ships: across files (lto) a request costs a tenth fewer instructions.
+# shellcheck disable=SC2034  # used by who sources this
+release_options=(--buildtype=release -Db_lto=true)
+
+# prepare_build DIR MESON-OPTIONS…: the build directory, set up once, and again when it is asked for with other options.
 prepare_build() {
     local dir=$1
     shift
-    [ -f "$dir/build.ninja" ] && return 0
-    rm -rf "$dir"
-    quiet meson setup "$dir" "$@"
+    if [ ! -f "$dir/build.ninja" ]; then
+        rm -rf "$dir"
+        quiet meson setup "$dir" "$@"
+    elif [ "$(cat "$dir/jotgate-options" 2>/dev/null)" != "$*" ]; then
+        quiet meson configure "$dir" "$@"
+    fi && echo "$*" >"$dir/jotgate-options"
 }
 
 # quiet COMMAND…: its output only if it fails.
