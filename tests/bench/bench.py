@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Everybody on the same work in one run, round by round, A and B in turn; what counts is the ratio within a round.
 
-A row of `rows()` says what A and B do and by which figure they are compared. Rounds go on until the median ratio's 95 % interval is within
-±5 % of it (or --rounds-most is reached, and the table says so)."""
+A row of `rows()` says what A and B do and by which figure they are compared. Each row has its turn in each round, so that a machine that is
+slow for a while is slow for all; rounds go on until the median ratio's 95 % interval is within ±5 % of it in every row (or --rounds-most or
+--minutes is reached, and the table says so). Rows that are settled wait for the others."""
 import argparse
 import csv
 import math
@@ -144,7 +145,7 @@ class AddedLatency(Row):
         self.ratios.append(values[0] / values[1])
 
 
-def rows(bench, redis_limits, with_fastify):
+def rows(bench, redis_modes, with_fastify):
     one = lambda algorithm: bench.mint(f"one-{algorithm}", algorithm)
     memory = lambda: bench.jotgate_server("jotgate")
     get = lambda server, algorithm="ES256", **load: lambda: Work(server(), tokens=one(algorithm), **load)
@@ -189,12 +190,21 @@ def rows(bench, redis_limits, with_fastify):
     ]
     if with_fastify:
         list_.append(Row("fastify", "small GET, ES256, against Fastify + jwt + rate-limit", get(memory), get(lambda: bench.fastify()), 0.08))
-    if redis_limits:
-        limits = lambda mode: lambda: bench.jotgate_server(
-            f"jotgate-{mode}", extra=f"redis: {{ url: 'redis://127.0.0.1:{bench.redis().port}', mode: {mode} }}")
-        list_.append(Row("redis-exact", "limits in Redis, exact, against in memory", get(limits("exact")), get(memory), 1.20))
-        list_.append(Row("redis-leased", "limits in Redis, leased, against in memory", get(limits("leased")), get(memory), 1.05))
+    limits = lambda mode: lambda: bench.jotgate_server(
+        f"jotgate-{mode}", extra=f"redis: {{ url: 'redis://127.0.0.1:{bench.redis().port}', mode: {mode} }}")
+    for mode, goal in (("exact", 1.20), ("leased", 1.05)):
+        if mode in redis_modes:
+            list_.append(Row(f"redis-{mode}", f"limits in Redis, {mode}, against in memory", get(limits(mode)), get(memory), goal))
     return list_
+
+
+def redis_modes_of(bench):
+    """What can be measured: redis-server is there, and this jotgate takes the mode."""
+    if not shutil.which("redis-server"):
+        return []
+    config = 'supabase: {{ url: "http://127.0.0.1:1" }}\nredis: {{ url: "redis://127.0.0.1:1", mode: {} }}\n'
+    return [mode for mode in ("exact", "leased") if subprocess.run(
+        [bench.jotgate, "check", "-c", bench.write("mode.yaml", config.format(mode))], capture_output=True, check=False).returncode == 0]
 
 
 def forged(bench):
@@ -260,47 +270,84 @@ def write_csv(path, done):
                           *(f"{n:.0f}" for n in times), *rss])
 
 
+def markdown(path):
+    """The table of the README, from a results.csv."""
+    with open(path, newline="", encoding="utf-8") as file:
+        done = list(csv.DictReader(file))
+    print("| work | against | jotgate | the other | ratio | 95 % of rounds | goal |\n|---|---|---|---|---|---|---|")
+    for row in done:
+        work, _, other = row["what"].rpartition(", against ")
+        goal = f"≤ {float(row['goal']):.2f}, {'met' if float(row['ratio']) <= float(row['goal']) else 'not met'}" if row["goal"] else ""
+        print(f"| {work} | {other} | {float(row['a']):.1f} {row['unit']} | {float(row['b']):.1f} | **{float(row['ratio']):.2f}** "
+              f"| {float(row['low']):.2f} to {float(row['high']):.2f} ({row['rounds']}) | {goal} |")
+
+
+def measure(bench, todo, options):
+    """Rounds over all rows that are not settled, until all are or the time is up. A row that breaks is told and left out."""
+    began, done = time.monotonic(), []
+    for row in todo:
+        try:
+            row.a().warm(bench)
+            row.b().warm(bench)
+            done.append(row)
+        except RuntimeError as error:
+            print(f"{row.key}: left out: {error}", file=sys.stderr, flush=True)
+    for n in range(options.rounds_most):
+        open_rows = [row for row in done if not row.is_settled()]
+        for row in open_rows:
+            if options.minutes and n > 0 and time.monotonic() - began > options.minutes * 60:
+                return done
+            try:
+                row.measure(bench, options.seconds, n % 2 == 0)
+            except RuntimeError as error:
+                print(f"{row.key}: left out: {error}", file=sys.stderr, flush=True)
+                done.remove(row)
+        if not open_rows:
+            break
+        print(f"round {n + 1}: {len(open_rows)} of {len(done)} rows, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return done
+
+
+def write_results(folder, done):
+    os.makedirs(folder, exist_ok=True)
+    write_csv(os.path.join(folder, "results.csv"), done)
+    facts = describe()
+    with open(os.path.join(folder, "machine.txt"), "w", encoding="utf-8") as file:
+        file.writelines(f"{name}: {value}\n" for name, value in facts.items())
+    with open(os.path.join(folder, "results.svg"), "w", encoding="utf-8") as file:
+        file.write(chart.bars([(r.key, r.what, statistics.median(r.ratios), *r.interval(), r.goal) for r in done], facts))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="three rows, at most a minute")
+    parser.add_argument("--minutes", type=float, default=0, help="stop then, settled or not")
     parser.add_argument("--only", default="", help="rows whose name begins so, separated by commas")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
     parser.add_argument("--rounds-most", type=int, default=40)
     parser.add_argument("--fastify", action="store_true", help="with the row that needs Node and npm packages")
     parser.add_argument("--out", default="", help="a folder for results.csv, results.svg and machine.txt")
+    parser.add_argument("--table", default="", metavar="RESULTS.CSV", help="only print these as the README's table")
     options = parser.parse_args()
+    if options.table:
+        markdown(options.table)
+        return
     if options.quick:
-        options.seconds, options.rounds_most = 1.0, 7
+        options.minutes = options.minutes or 0.6
+    only = tuple(options.only.split(",")) if options.only else None
     work = tempfile.mkdtemp(prefix="bench-")
     bench = Bench(ROOT, work)
-    done = []
     try:
         bench.make_keys()
-        only = tuple(options.only.split(",")) if options.only else None
-        has_redis = "limits_unavailable" in subprocess.run([bench.jotgate, "help", "run"], capture_output=True, text=True, check=False).stdout or os.environ.get("BENCH_REDIS")
-        for row in rows(bench, has_redis, options.fastify):
-            if (options.quick and not row.quick and not only) or (only and not row.key.startswith(only)):
-                continue
-            began = time.monotonic()
-            row.a().warm(bench)
-            row.b().warm(bench)
-            while len(row.ratios) < options.rounds_most and not row.is_settled():
-                row.measure(bench, options.seconds, len(row.ratios) % 2 == 0)
-            done.append(row)
-            print(f"{row.key:<14} {statistics.median(row.ratios):5.2f} ({row.interval()[0]:.2f} to {row.interval()[1]:.2f}), {len(row.ratios)} rounds, "
-                  f"{time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        todo = [row for row in rows(bench, redis_modes_of(bench), options.fastify)
+                if (row.key.startswith(only) if only else row.quick or not options.quick)]
+        done = [row for row in measure(bench, todo, options) if row.ratios]
     finally:
         bench.stop()
         shutil.rmtree(work, ignore_errors=True)
     print(table(done))
     if options.out:
-        os.makedirs(options.out, exist_ok=True)
-        write_csv(os.path.join(options.out, "results.csv"), done)
-        facts = describe()
-        with open(os.path.join(options.out, "machine.txt"), "w", encoding="utf-8") as file:
-            file.writelines(f"{name}: {value}\n" for name, value in facts.items())
-        with open(os.path.join(options.out, "results.svg"), "w", encoding="utf-8") as file:
-            file.write(chart.bars([(r.key, r.what, statistics.median(r.ratios), *r.interval(), r.goal) for r in done], facts))
+        write_results(options.out, done)
 
 
 if __name__ == "__main__":
