@@ -6,6 +6,7 @@ what N requests cost. Seconds vary with the machine, instructions do not, so a c
     instructions.py JOTGATE LOAD UPSTREAM --write    take today's figures as the baseline
 
 A baseline belongs to one compiler and one set of libraries: with others it is printed, not compared (exit 77)."""
+import contextlib
 import json
 import os
 import re
@@ -68,8 +69,8 @@ class Rig:
                                        "--claim", f"iss={ISSUER}"], text=True)
         return self.write(f"{name}.tokens", out)
 
-    def instructions(self, scenario, n):
-        """Of the whole process that serves n requests over one connection, one after the other."""
+    def instructions(self, scenario, n, beside=lambda port: contextlib.nullcontext()):
+        """Of the whole process that serves n requests over one connection, one after the other; `beside` may hold others open."""
         port, out = free_port(), os.path.join(self.work, "callgrind.out")
         config = self.write("jotgate.yaml", f"""
 listen: "127.0.0.1:{port}"
@@ -86,18 +87,31 @@ limits: {{ per_ip: {{ key: ip, rate: 1000000000/second, for: anonymous }} }}
                 ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--dump-instr=no", self.jotgate, "-c", config], stdout=log, stderr=log)
             try:
                 self.wait(port)
-                self.ask(port, scenario, 20)  # keys loaded, connections open, memory warm
-                result = self.ask(port, scenario, n)
+                self.warm(port, scenario)
+                with beside(port):
+                    result = self.ask(port, scenario, n)
             finally:
                 gateway.send_signal(signal.SIGTERM)
                 gateway.wait(30)
         if result["statuses"] != {str(scenario["status"]): n}:
-            raise RuntimeError(f"expected {n} times {scenario['status']}, got {result}")
+            raise RuntimeError(f"expected {n} times {scenario['status']}, got {result}: {self.odd_line(scenario['status'])}")
         with open(out, encoding="utf-8") as file:
             return int(re.search(r"^(?:summary|totals): (\d+)", file.read(), re.M).group(1))
 
-    def ask(self, port, scenario, n):
-        argv = [self.load_program, "--port", str(port), "--connections", "1", "--seconds", "120", "--requests", str(n), "--path", "/rest/v1/todos",
+    def odd_line(self, status):
+        with open(os.path.join(self.work, "log"), encoding="utf-8", errors="replace") as log:
+            return next((line for line in reversed(log.readlines()) if '"event":"request"' in line and f'"status":{status},' not in line), "")
+
+    def warm(self, port, scenario):
+        """Until the keys are loaded the answer is another; then connections are opened and memory warmed."""
+        for _ in range(20):
+            if str(scenario["status"]) in self.ask(port, scenario, 2, seconds=3)["statuses"]:
+                break
+            time.sleep(0.2)
+        self.ask(port, scenario, 20)
+
+    def ask(self, port, scenario, n, seconds=120):
+        argv = [self.load_program, "--port", str(port), "--connections", "1", "--seconds", str(seconds), "--requests", str(n), "--path", "/rest/v1/todos",
                 "--method", scenario.get("method", "GET"), "--body", str(scenario.get("body", 0))]
         if scenario["tokens"]:
             argv += ["--tokens", self.tokens[scenario["tokens"]]]

@@ -94,7 +94,7 @@ def sampled(server, ask, work):
     cpu_us = (server.cpu_ns() - before) / 1000 / result["requests"]
     shares = collections.Counter()
     script = subprocess.check_output(["perf", "script", "-i", data, "-F", "ip,sym,dso"], text=True, stderr=subprocess.DEVNULL)
-    for sample in script.strip().split("\n\n"):
+    for sample in re.split(r"\n\s*\n+", script.strip()):
         in_kernel = "[kernel" in sample.split("\n", 1)[0]
         call = re.search(r"__(?:x64|arm64|se)_sys_(\w+)", sample)
         shares[call.group(1) if in_kernel and call else "interrupts" if in_kernel else "user"] += 1
