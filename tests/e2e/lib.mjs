@@ -78,7 +78,7 @@ export function start(t, command, args, options = {}, signal = 'SIGTERM') {
 const answers = (url, status = 200) =>
   fetch(url).then((r) => r.arrayBuffer().then(() => r.status === status), () => false)
 
-/** The gateway before `project`: {url, admin, pid, rss(), child}. */
+/** The gateway before `project`: {url, admin, pid, rss(), child, run()}; run(...) is another command with its settings: what that prints. */
 export async function gateway(t, { url, settings = {}, env = {}, ready = true }) {
   const [port, adminPort] = [await freePort(), await freePort()]
   const file = path.join(temporaryFolder(t), 'jotgate.yaml')
@@ -90,6 +90,7 @@ export async function gateway(t, { url, settings = {}, env = {}, ready = true })
   const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !OURS.test(name)))
   const child = start(t, PROGRAM, ['run', '-c', file], { env: { ...clean, ...env } })
   const me = { url: `${settings.tls ? 'https' : 'http'}://127.0.0.1:${port}`, admin: `http://127.0.0.1:${adminPort}`, port, pid: child.pid, child }
+  me.run = (...words) => execFileSync(PROGRAM, [...words, '-c', file], { env: { ...clean, ...env }, stdio: 'pipe', timeout: DEADLINE_MS }).toString()
   me.rss = () => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))[1]) * 1024
   const alive = () => {
     if (child.exitCode !== null) throw new Error(`jotgate ended with ${child.exitCode}:\n${child.said}`)
@@ -199,14 +200,26 @@ http {
   }
 }
 
-/** Deno running `source`, which must print the port that it listens on. */
-export async function deno(t, source) {
+/** A redis-server of its own: its URL. */
+export async function redis(t) {
+  const port = await freePort()
+  start(t, 'redis-server', ['--bind', '127.0.0.1', '--port', String(port), '--save', '', '--dir', temporaryFolder(t)])
+  const listens = () =>
+    new Promise((resolve) => {
+      const socket = net.connect(port, '127.0.0.1', () => resolve((socket.destroy(), true))).on('error', () => resolve(false))
+    })
+  await until(listens, 'redis-server')
+  return `redis://127.0.0.1:${port}`
+}
+
+/** Deno running `source`, which must print the port that it listens on; it sees the variables of `env`. */
+export async function deno(t, source, env = {}) {
   const folder = temporaryFolder(t)
   const packages = path.join(ROOT, 'tests/e2e/node_modules/@deno')
   const binary = readdirSync(packages).map((name) => path.join(packages, name, 'deno')).find(existsSync)
   writeFileSync(path.join(folder, 'server.ts'), source)
-  const child = start(t, binary, ['run', '--no-remote', '--allow-net', path.join(folder, 'server.ts')], {
-    env: { ...process.env, DENO_DIR: folder, NO_COLOR: '1', DENO_NO_UPDATE_CHECK: '1' },
+  const child = start(t, binary, ['run', '--no-remote', '--allow-net', `--allow-env=${Object.keys(env).join(',') || 'NONE'}`, path.join(folder, 'server.ts')], {
+    env: { ...process.env, ...env, DENO_DIR: folder, NO_COLOR: '1', DENO_NO_UPDATE_CHECK: '1' },
   })
   let port
   await until(() => {
