@@ -216,6 +216,16 @@ static void check_project_keys(struct lint *lint) {
         find(lint, "supabase.apikey: there is no publishable_key to replace others with");
 }
 
+static void check_api_keys(struct lint *lint) {
+    const struct settings *s = lint->s;
+    for (size_t i = 0; i < s->n_routes && s->redis.url.n == 0; i++)
+        if (!s->routes[i].is_denied && s->routes[i].access == ACCESS_APIKEY)
+            find(lint,
+                 "route " STR_FMT ": API keys are kept in Redis, and there is none; set redis.url "
+                 "(REDIS_URL)",
+                 STR_ARG(str_first(s->routes[i].label, 100)));
+}
+
 /* ---- limits ---- */
 
 /* A kind of caller, as limits see them. */
@@ -433,9 +443,9 @@ static void check_origins(struct lint *lint) {
 
 size_t settings_lint(const struct settings *settings, settings_report *report, void *arg) {
     static void (*const checks[])(struct lint *) = {
-        check_upstreams,   check_admin,        check_issuers,   check_jwks,
-        check_trust,       check_project_keys, check_unlimited, check_costs,
-        check_idle_limits, check_variables,    check_stars,     check_origins,
+        check_upstreams,    check_admin,    check_issuers,   check_jwks,  check_trust,
+        check_project_keys, check_api_keys, check_unlimited, check_costs, check_idle_limits,
+        check_variables,    check_stars,    check_origins,
     };
     struct lint lint = {settings, report, arg, 0};
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)

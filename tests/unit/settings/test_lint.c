@@ -371,6 +371,20 @@ START_TEST(origins_that_no_browser_sends_are_found) {
 }
 END_TEST
 
+START_TEST(routes_for_api_keys_need_redis) {
+    static const char route[] = "routes: [ { path: /k, access: apikey } ]\n";
+    rig_setup();
+    ck_assert_int_eq(rig_read_project(route), 0);
+    ck_assert_uint_eq(settings_lint(rig.settings, rig_report, &rig), 1);
+    check_said("", "f.yaml: route /k: ", "REDIS_URL");
+    setenv("REDIS_URL", "redis://127.0.0.1", 1);
+    ck_assert_int_eq(rig_read_project(route), 0);
+    ck_assert_uint_eq(settings_lint(rig.settings, rig_report, &rig), 0);
+    rig_setup();
+    rig_teardown();
+}
+END_TEST
+
 SUITE_MAIN("settings/lint", plain_settings_have_no_finding, the_settings_for_fly_have_no_finding,
            without_a_file_findings_are_the_environments,
            tokens_in_the_clear_are_found_once_an_upstream,
@@ -380,4 +394,4 @@ SUITE_MAIN("settings/lint", plain_settings_have_no_finding, the_settings_for_fly
            keys_in_each_others_place_are_found, callers_whom_no_limit_meets_are_found,
            costs_beyond_the_burst_are_found, limits_that_limit_nobody_are_found,
            variables_that_nothing_asks_for_are_found, a_star_beside_the_same_path_is_found,
-           origins_that_no_browser_sends_are_found)
+           origins_that_no_browser_sends_are_found, routes_for_api_keys_need_redis)
