@@ -124,6 +124,10 @@ static void leave(struct exchange *x) {
 
 void admin_api_answer(struct exchange *x) {
     struct str subject;
+    if (x->admin) {
+        admin_usage_answer(x->admin);
+        return;
+    }
     x->is_for_admin = true;
     if (!is_admin(x))
         return;

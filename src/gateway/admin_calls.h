@@ -49,6 +49,7 @@ void admin_recall(struct admin_call *admin, void (*then)(struct admin_call *admi
 void admin_get(struct admin_call *admin);
 void admin_put(struct admin_call *admin);
 void admin_usage(struct admin_call *admin);
+void admin_usage_answer(struct admin_call *admin); /* when Redis has said what is under way */
 void admin_grant(struct admin_call *admin);
 void admin_charge(struct admin_call *admin);
 void admin_reset(struct admin_call *admin);

@@ -8,6 +8,7 @@
 #include "admin_calls.h"
 
 #include "base/json.h"
+#include "gateway/holds.h"
 #include "io/feed.h"
 #include "usage.h"
 
@@ -19,9 +20,12 @@ static const char UNCERTAIN[] =
 
 /* ---- which counters ---- */
 
+static bool is_of_subjects(const struct limit_policy *policy) {
+    return policy->key == LIMIT_KEY_SUBJECT || policy->key == LIMIT_KEY_CLAIM;
+}
+
 static bool is_meant(const struct limit_policy *policy, struct str name) {
-    return policy->kind < LIMIT_COUNTED_KINDS &&
-           (policy->key == LIMIT_KEY_SUBJECT || policy->key == LIMIT_KEY_CLAIM) &&
+    return policy->kind < LIMIT_COUNTED_KINDS && is_of_subjects(policy) &&
            (name.n == 0 || str_eq(policy->name, name) || str_eq(policy->id, name));
 }
 
@@ -67,6 +71,36 @@ static bool gather(struct admin_call *admin) {
     return true;
 }
 
+/* ---- what is under way, which is looked at with all the rest and changed by nobody ---- */
+
+static const struct hold *hold_of(const struct exchange *x, const struct limit_policy *policy) {
+    for (size_t i = 0; i < x->n_holds; i++)
+        if (x->holds[i].policy->key == policy->key &&
+            str_eq(x->holds[i].policy->counter, policy->counter))
+            return &x->holds[i];
+    return NULL;
+}
+
+/* As if the subject's request met them all; as many as one request may meet. */
+static void gather_holds(struct admin_call *admin) {
+    struct exchange *x = admin->x;
+    x->n_holds = 0;
+    for (size_t i = 0; admin->usage.policy.n == 0 && i < x->settings->n_policies; i++) {
+        const struct limit_policy *policy = x->settings->policies[i];
+        if (policy->kind == LIMIT_CONCURRENT && is_of_subjects(policy) && !hold_of(x, policy) &&
+            x->n_holds < LIMITER_CHARGES_MAX)
+            x->holds[x->n_holds++] = (struct hold){.policy = policy, .key = admin->subject};
+    }
+}
+
+static int put_hold(struct buffer *out, const struct limit_policy *policy,
+                    const struct hold *found) {
+    const struct hold hold = {.policy = policy, .in_use = found->in_use};
+    const struct limit_state state = {.remaining = holds_remaining(&hold)};
+    TRY(usage_put(out, policy->id, policy, &state));
+    return buffer_printf(out, ",\"used\":%lld", (long long)hold.in_use);
+}
+
 /* ---- the answer ---- */
 
 static int put_limit(struct buffer *out, const struct admin_call *admin,
@@ -77,9 +111,8 @@ static int put_limit(struct buffer *out, const struct admin_call *admin,
     struct limit_charge nothing = admin->usage.charges[at];
     nothing.policy = policy;
     struct limit_state state = limit_counter_look(counter, &nothing, now);
-    TRY(buffer_append_byte(out, '{'));
     TRY(usage_put(out, policy->id, policy, &state));
-    return buffer_printf(out, ",\"used\":%lld}",
+    return buffer_printf(out, ",\"used\":%lld",
                          (long long)limit_counter_used(counter, policy, now));
 }
 
@@ -90,16 +123,22 @@ static int put_limits(struct buffer *out, const struct admin_call *admin) {
     TRY(put_json_string(out, admin->subject));
     TRY(buffer_append(out, STR(",\"limits\":[")));
     for (size_t i = 0; i < s->n_policies; i++) {
-        if (!is_meant(s->policies[i], admin->usage.policy))
+        const struct limit_policy *policy = s->policies[i];
+        const struct hold *hold =
+            policy->kind == LIMIT_CONCURRENT ? hold_of(admin->x, policy) : NULL;
+        if (!hold && !is_meant(policy, admin->usage.policy))
             continue;
-        TRY(buffer_append(out, str_of(comma)));
-        TRY(put_limit(out, admin, s->policies[i]));
+        TRY(buffer_printf(out, "%s{", comma));
+        TRY(hold ? put_hold(out, policy, hold) : put_limit(out, admin, policy));
+        TRY(buffer_append_byte(out, '}'));
         comma = ",";
     }
     return buffer_append(out, STR("]}\n"));
 }
 
-static void answer(struct admin_call *admin) {
+void admin_usage_answer(struct admin_call *admin) {
+    if (!holds_look(admin->x))
+        return;
     if (admin->usage.act != USAGE_LOOK)
         admin_audit(admin, admin->subject);
     admin_answer(admin, put_limits(admin_body(admin), admin));
@@ -138,14 +177,14 @@ static void on_told(struct redis_call *call, enum redis_verdict verdict,
     struct admin_call *admin = CONTAINER_OF(call, struct admin_call, call);
     (void)reply;
     if (verdict == REDIS_ANSWERED)
-        answer(admin);
+        admin_usage_answer(admin);
     else
         refuse(admin);
 }
 
 static void tell(struct admin_call *admin) {
     if (admin->usage.act == USAGE_LOOK)
-        answer(admin);
+        admin_usage_answer(admin);
     else if (feed_log_tell(feed_words(admin->x->parts->feed), admin->x->gateway->redis,
                            &admin->call, FEED_GRANT, admin->subject, on_told) < 0)
         refuse(admin);
@@ -198,13 +237,14 @@ static void act(struct admin_call *admin) {
         admin_refuse(admin->x, PROBLEM_OVERLOADED, "out of memory");
         return;
     }
+    gather_holds(admin);
     if (admin->x->gateway->redis) {
         ask_next(admin);
         return;
     }
     for (size_t i = 0; i < admin->usage.n; i++)
         act_in_memory(admin, i);
-    answer(admin);
+    admin_usage_answer(admin);
 }
 
 static const char *read_amount(struct admin_call *admin, const struct node *root) {

@@ -121,6 +121,8 @@ static int add_holds(const struct exchange *x, struct buffer *fields, struct str
 
 static int add_limits(const struct exchange *x, struct buffer *fields) {
     struct str separator = STR("ratelimit-policy: ");
+    if (x->is_for_admin) /* what it looks at is another's */
+        return 0;
     for (size_t i = 0; i < x->outcome.n; i++) {
         const struct limit_policy *policy = x->charges[i].policy;
         if (!is_reported(x, i))

@@ -38,16 +38,6 @@ static void answer_health(struct exchange *x) {
         answer_json(x, 200, STR("{\"status\":\"ok\"}\n"));
 }
 
-static int put_hold(struct buffer *out, const struct hold *hold) {
-    TRY(buffer_append(out, STR("{\"policy\":")));
-    TRY(put_json_string(out, hold->policy->name));
-    return buffer_printf(out,
-                         ",\"key\":\"%s\",\"limit\":%lld,\"remaining\":%lld,\"reset_seconds\":0,"
-                         "\"unit\":\"concurrent-requests\"}",
-                         limit_key_name(hold->policy->key), (long long)hold->policy->concurrent,
-                         (long long)holds_remaining(hold));
-}
-
 static int put_usage(struct buffer *out, const struct exchange *x) {
     TRY(buffer_printf(out, "{\"caller\":\"%s\",\"subject\":", caller_kind_name(x->caller.kind)));
     if (x->caller.subject.n)
@@ -62,8 +52,11 @@ static int put_usage(struct buffer *out, const struct exchange *x) {
         TRY(buffer_append_byte(out, '}'));
     }
     for (size_t i = 0; i < x->n_holds; i++) {
-        TRY(buffer_append(out, i || x->outcome.n ? STR(",") : STR("")));
-        TRY(put_hold(out, &x->holds[i]));
+        const struct limit_policy *policy = x->holds[i].policy;
+        const struct limit_state state = {.remaining = holds_remaining(&x->holds[i])};
+        TRY(buffer_append(out, i || x->outcome.n ? STR(",{") : STR("{")));
+        TRY(usage_put(out, policy->name, policy, &state));
+        TRY(buffer_append_byte(out, '}'));
     }
     return buffer_append(out, STR("]}\n"));
 }

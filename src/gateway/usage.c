@@ -23,5 +23,9 @@ int usage_put(struct buffer *out, struct str name, const struct limit_policy *po
         out, ",\"key\":\"%s\",\"limit\":%lld,\"remaining\":%lld,\"reset_seconds\":%lld",
         limit_key_name(policy->key), (long long)limit_capacity(policy), (long long)state->remaining,
         (long long)((state->reset_ns + NS_PER_S - 1) / NS_PER_S)));
-    return policy->kind == LIMIT_QUOTA ? put_window(out, &policy->quota, &state->window) : 0;
+    if (policy->kind == LIMIT_QUOTA)
+        return put_window(out, &policy->quota, &state->window);
+    return policy->kind == LIMIT_CONCURRENT
+               ? buffer_append(out, STR(",\"unit\":\"concurrent-requests\""))
+               : 0;
 }

@@ -199,6 +199,21 @@ class Machines(Concurrent):
         other.wait_until(lambda: self.remaining_at(other) == 2, "both slots to be free")
         self.assertEqual(self.slots(), {})
 
+    def test_a_subjects_usage_says_what_is_under_way_everywhere(self):
+        plans = {"default": "free", "tiers": {name: {"default": [{"name": "streams", "concurrent": n}]} for name, n in (("free", 2), ("pro", 1))}}
+        settings, admin = {"plans": plans, "routes": [route(limits=["plan"])]}, "an-admin-token-of-more-than-32-bytes"
+        self.start(settings, env={"JOTGATE_ADMIN_TOKEN": admin})
+        other = Gateway(self.project, self.shared_by_all(settings), {"JOTGATE_ADMIN_TOKEN": admin})
+        self.addCleanup(other.stop)
+        self.wait_for_redis(other)
+        self.play()
+        self.hold(self.token(sub="ada"))
+        for gateway in (self.gateway, other):
+            for subject, used in (("ada", 1), ("bob", 0)):
+                answer = ask(gateway.port, "GET", f"/_jotgate/subjects/{subject}/usage", {"Authorization": f"Bearer {admin}"})
+                rows = [(row["policy"], row["limit"], row["used"], row["remaining"]) for row in answer.json()["limits"]]
+                self.assertEqual(rows, [("free/default/streams", 2, used, 2 - used), ("pro/default/streams", 1, used, 1 - used)])
+
     def test_what_a_killed_machine_held_is_free_in_seconds(self):
         self.start(streams(1))
         dying = Gateway(self.project, self.shared_by_all(streams(1)))

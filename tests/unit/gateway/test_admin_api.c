@@ -137,8 +137,12 @@ START_TEST(what_shares_no_counter_is_changed_in_each) {
     says_of("free/default/burst", 5, 2, 3);
     says_of("pro/default/burst", 9, 6, 3);
     ck_assert_int_eq(call("GET", "/_jotgate/subjects/ada/usage", TOKEN, ""), 200);
-    ck_assert_ptr_null(strstr(BODY(&s), "streams"));
+    ck_assert_ptr_nonnull(
+        strstr(BODY(&s), "{\"policy\":\"free/default/streams\",\"key\":\"subject\",\"limit\":2,"
+                         "\"remaining\":2,\"reset_seconds\":0,"
+                         "\"unit\":\"concurrent-requests\",\"used\":0}"));
     ck_assert_ptr_null(strstr(BODY(&s), "per_ip"));
+    ck_assert_ptr_null(FIELD(&s, "RateLimit")); /* the subject's, not the operator's */
     ck_assert_int_eq(post("/_jotgate/subjects/ada/grant", "{\"policy\":\"streams\",\"n\":1}"), 400);
     ck_assert_int_eq(post("/_jotgate/subjects/ada/grant", "{\"policy\":\"per_ip\",\"n\":1}"), 400);
     ck_assert_int_eq(post("/_jotgate/subjects/ada/grant", "{\"policy\":\"\",\"n\":1}"), 400);
