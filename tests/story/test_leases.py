@@ -49,7 +49,15 @@ class Cheaper(LeasedStory):
         self.assertEqual(set(statuses), {200})
         self.assertLessEqual(calls, 50)
 
-    def test_exact_asks_once_for_each(self):
+    def test_four_gateways_ask_at_most_50_times_in_1000_too(self):
+        self.project = Project()
+        self.addCleanup(self.project.close)
+        gateways, token = [self.begin(rate="10000/minute") for _ in range(4)], self.token()
+        calls = [self.calls_of(250, token, gateway) for gateway in gateways]
+        self.assertEqual({status for _, statuses in calls for status in statuses}, {200})
+        self.assertLessEqual(sum(n for n, _ in calls), 50)
+
+    def test_exact_asks_once_for_each_of_1000(self):
         self.mode = "exact"
         self.begin(rate="10000/minute")
         calls, statuses = self.calls_of(1000, self.token())
