@@ -26,6 +26,7 @@ struct key {
 struct keyset {
     _Atomic unsigned references;
     struct str document;
+    uint8_t by_kid[KEYSET_KEYS_MAX]; /* those published, sorted */
     size_t n;
     struct key keys[]; /* room for what the document lists, and the secret */
 };
@@ -231,6 +232,20 @@ static void keep_document(struct keyset *set, struct str document) {
     set->document.n = set->document.at ? document.n : 0;
 }
 
+static struct str kid_of(const struct keyset *set, size_t at) {
+    return set->keys[set->by_kid[at]].kid;
+}
+
+/* Keys of one kid stay in the document's order. */
+static void sort_by_kid(struct keyset *set) {
+    for (size_t i = 0; i < keyset_count_published(set); i++) {
+        size_t at = i;
+        for (; at > 0 && str_compare(kid_of(set, at - 1), set->keys[i].kid) > 0; at--)
+            set->by_kid[at] = set->by_kid[at - 1];
+        set->by_kid[at] = (uint8_t)i;
+    }
+}
+
 int keyset_parse(struct keyset **out, struct str document, const struct keyset_options *options,
                  char why[160]) {
     struct keyset *set = NULL;
@@ -244,6 +259,8 @@ int keyset_parse(struct keyset **out, struct str document, const struct keyset_o
         failed = add_secret(set, options->hs256_secret, why);
     if (!failed && document.at && !options->allows_symmetric)
         keep_document(set, document);
+    if (!failed)
+        sort_by_kid(set);
     if (failed)
         keyset_unref(set);
     else
@@ -302,16 +319,35 @@ bool keyset_holds(const struct keyset *set, const struct key_print *print) {
     return false;
 }
 
+/* Of those published with this kid, and the secret, which is named by every kid. NULL: there are fewer. */
+static const struct key *find_named(const struct keyset *set, struct str kid, size_t index) {
+    size_t n = keyset_count_published(set), low = 0, high = n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (str_compare(kid_of(set, middle), kid) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    size_t at = low + index;
+    if (at < n && str_eq(kid_of(set, at), kid))
+        return &set->keys[set->by_kid[at]];
+    bool is_last = index == 0 || (at <= n && str_eq(kid_of(set, at - 1), kid));
+    return is_last && n < set->n ? &set->keys[n] : NULL;
+}
+
+static const struct key *find_any(const struct keyset *set, size_t index) {
+    return index < set->n ? &set->keys[index] : NULL;
+}
+
 const struct key *keyset_find(const struct keyset *set, struct str kid, enum algorithm algorithm,
                               size_t *cursor) {
+    const struct key *key;
     assert(algorithm < ALGORITHM_COUNT);
-    while (*cursor < set->n) {
-        const struct key *key = &set->keys[(*cursor)++];
-        bool is_named = key->is_configured || kid.n == 0 || str_eq(key->kid, kid);
-        if (is_named && (key->algorithms & ALGORITHM_BIT(algorithm)))
-            return key;
-    }
-    return NULL;
+    do
+        key = kid.n > 0 ? find_named(set, kid, (*cursor)++) : find_any(set, (*cursor)++);
+    while (key && !(key->algorithms & ALGORITHM_BIT(algorithm)));
+    return key;
 }
 
 struct str key_kid(const struct key *key) {

@@ -192,6 +192,33 @@ START_TEST(keys_that_share_a_kid_are_told_apart_by_the_algorithm) {
 }
 END_TEST
 
+START_TEST(each_of_many_keys_is_found_by_its_kid_and_no_other_is) {
+    static char document[20000];
+    int n = snprintf(document, sizeof(document), "{\"keys\":[");
+    for (int i = 0; i < 100; i++)
+        n += snprintf(document + n, sizeof(document) - (size_t)n,
+                      "%s{\"kty\":\"oct\",\"k\":\"%02dM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T\","
+                      "\"kid\":\"k%02d\"}",
+                      i ? "," : "", i, i * 37 % 100);
+    snprintf(document + n, sizeof(document) - (size_t)n, "]}");
+    struct keyset *set = parse(document, ALGORITHMS_ALL, true, NULL);
+    ck_assert_uint_eq(keyset_count(set), 100);
+    for (int i = 0; i < 100; i++) {
+        char kid[8];
+        size_t cursor = 0;
+        struct str wanted = {kid, (size_t)snprintf(kid, sizeof(kid), "k%02d", i)};
+        ck_assert(str_eq(key_kid(keyset_find(set, wanted, ALGORITHM_HS256, &cursor)), wanted));
+        ck_assert_ptr_null(keyset_find(set, wanted, ALGORITHM_HS256, &cursor));
+        ck_assert_ptr_null(keyset_find(set, wanted, ALGORITHM_HS256, &cursor));
+    }
+    ck_assert_ptr_null(find(set, "a", ALGORITHM_HS256));
+    ck_assert_ptr_null(find(set, "k", ALGORITHM_HS256));
+    ck_assert_ptr_null(find(set, "k505", ALGORITHM_HS256));
+    ck_assert_ptr_null(find(set, "z", ALGORITHM_HS256));
+    keyset_unref(set);
+}
+END_TEST
+
 START_TEST(without_a_kid_every_fitting_key_is_offered_once) {
     struct forge other = forge_key(ALGORITHM_ES256, "second");
     char document[4096];
@@ -558,6 +585,7 @@ int main(void) {
     tcase_add_test(good, a_print_is_the_material_whatever_the_kid_and_leading_zeros);
     tcase_add_test(good, the_secret_verifies_hs256_whatever_the_kid);
     tcase_add_test(good, keys_that_share_a_kid_are_told_apart_by_the_algorithm);
+    tcase_add_test(good, each_of_many_keys_is_found_by_its_kid_and_no_other_is);
     tcase_add_test(good, without_a_kid_every_fitting_key_is_offered_once);
     tcase_add_test(good, sets_are_the_same_in_any_order);
     tcase_add_test(good, a_set_can_be_read_again_from_its_document);
