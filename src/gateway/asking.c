@@ -61,15 +61,19 @@ static void enter(struct asking *asking) {
     *first = asking;
 }
 
+static void forget(struct asking *asking) {
+    settings_unref(asking->settings);
+    free(asking);
+}
+
 static void drop(struct asking *asking) {
     if (asking->next)
         asking->next->previous = asking->previous;
     if (asking->previous)
         asking->previous->next = asking->next;
-    else if (asking->asker->first == asking)
+    else
         asking->asker->first = asking->next;
-    settings_unref(asking->settings);
-    free(asking);
+    forget(asking);
 }
 
 /* ---- the answer ---- */
@@ -290,6 +294,8 @@ void asker_drain(struct asker *asker) {
 
 void asker_stop(struct asker *asker) {
     loop_timer_clear(asker->loop, &asker->collect_timer);
-    while (asker->first)
-        drop(asker->first);
+    for (struct asking *asking = asker->first, *next; asking; asking = next) {
+        next = asking->next;
+        forget(asking);
+    }
 }
