@@ -43,7 +43,7 @@ int api_key_record_read(struct api_key_record *record, struct str json,
 /* A key is good while now < expires. */
 bool api_key_record_is_expired(const struct api_key_record *record, int64_t now_s);
 
-/* The record as the claims of a user: sub, role "authenticated", scope (a string, RFC 8693 4.2), app_metadata.plan; so that rules,
+/* The record as the claims of a user: iat (when the key was made), sub, role "authenticated", scope (a string, RFC 8693 4.2), app_metadata.plan; so that rules,
  * plans and limits ask one thing only. *out has one reference. -EINVAL, -ENOMEM. */
 int api_key_claims(const struct api_key_record *record, const struct claim_paths *paths,
                    struct claims **out) MUST_USE;

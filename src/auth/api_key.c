@@ -195,7 +195,7 @@ static int put_claims(const struct api_key_record *record, struct buffer *out) {
 }
 
 static int write_claims(const struct api_key_record *record, struct buffer *out) {
-    TRY(buffer_append_byte(out, '{'));
+    TRY(buffer_printf(out, "{\"iat\":%lld,", (long long)record->created_s));
     TRY(put_claims(record, out));
     return buffer_append_byte(out, '}');
 }

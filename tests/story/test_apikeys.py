@@ -161,6 +161,22 @@ class Life(KeyStory):
         self.assert_problem(self.show(self.create("--scopes", "read"), "/scoped"), 403, "insufficient_scope")
         self.assertIn("no tier", self.apikeys("create", "--subject", "ada", "--plan", "gold", code=2)[1])
 
+    def test_what_is_denied_to_a_user_is_denied_to_their_keys(self):
+        admin = "an-admin-token-of-more-than-32-bytes"
+        self.env = {"JOTGATE_ADMIN_TOKEN": admin}
+        self.begin()
+        tell = lambda path, body=b"": ask(self.gateway.port, "POST", f"/_jotgate/{path}", [("Authorization", f"Bearer {admin}")], body)
+        key = self.create()
+        self.assertEqual(self.show(key).status, 200)
+        self.assertEqual(tell("deny", b'{"subject": "ada", "for": "1h"}').status, 200)
+        self.wait_for_status(key, 403)
+        self.assertEqual(tell("deny", b'{"subject": "ada", "for": "0s"}').status, 200)
+        self.wait_for_status(key, 200)
+        self.assertEqual(tell("subjects/ada/revoke").status, 200)
+        self.wait_for_status(key, 401)
+        self.gateway.wait_until(lambda: self.show(self.create()).status == 200, "a key that was made later")
+        self.assertEqual(self.show(key).status, 401)
+
     def test_a_limit_counts_each_key_apart(self):
         self.begin()
         keys = [self.create() for _ in range(2)]

@@ -136,11 +136,15 @@ START_TEST(a_record_speaks_as_a_users_claims) {
     struct claims *claims;
     int plan = claim_paths_add(&paths, STR("app_metadata.plan"));
     int scope = claim_paths_add(&paths, STR("scope"));
-    struct api_key_record record = {
-        .subject = STR("u1"), .plan = STR("pro"), .scopes = {STR("a"), STR("b")}, .n_scopes = 2};
+    struct api_key_record record = {.subject = STR("u1"),
+                                    .plan = STR("pro"),
+                                    .scopes = {STR("a"), STR("b")},
+                                    .n_scopes = 2,
+                                    .created_s = 7};
     ck_assert_int_eq(api_key_claims(&record, &paths, &claims), 0);
     ck_assert(str_eq(claims_subject(claims), STR("u1")));
     ck_assert(str_eq(claims_role(claims), STR("authenticated")));
+    ck_assert_int_eq(claims_issued_s(claims), 7);
     ck_assert(str_eq(claims_value(claims, (size_t)plan, 0), STR("pro")));
     ck_assert(str_eq(claims_value(claims, (size_t)scope, 0), STR("a b")));
     claims_unref(claims);
