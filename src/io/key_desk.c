@@ -9,14 +9,14 @@
 static const size_t texts[] = {
     offsetof(struct key_origin, jwks_url),
     offsetof(struct key_origin, jwks_file),
-    offsetof(struct key_origin, discovery_url),
+    offsetof(struct key_origin, discovery_url), /* the places of keys end here */
     offsetof(struct key_origin, auto_issuer_url),
-    offsetof(struct key_origin, auto_issuer_default), /* the places end here */
+    offsetof(struct key_origin, auto_issuer_default), /* those of the issuer's name here */
     offsetof(struct key_origin, name),
     offsetof(struct key_origin, issuer),
     offsetof(struct key_origin, hs256_secret),
 };
-enum { N_PLACES = 5, N_TEXTS = sizeof(texts) / sizeof(texts[0]) };
+enum { N_KEY_PLACES = 3, N_PLACES = 5, N_TEXTS = sizeof(texts) / sizeof(texts[0]) };
 
 static struct str text(const struct key_origin *origin, size_t i) {
     return *(const struct str *)((const char *)origin + texts[i]);
@@ -122,8 +122,9 @@ static bool is_of(const struct desk *desk, const struct key_origin *origin) {
     return same(&desk->origin, origin, N_TEXTS) && desk->origin.algorithms == origin->algorithms;
 }
 
+/* Who names the issuer need not ask where the predecessor asked for it. */
 static bool is_at(const struct desk *desk, const struct key_origin *origin) {
-    return same(&desk->origin, origin, N_PLACES);
+    return same(&desk->origin, origin, origin->auto_issuer_url.n > 0 ? N_PLACES : N_KEY_PLACES);
 }
 
 static bool is_named(const struct desk *desk, const struct key_origin *origin) {

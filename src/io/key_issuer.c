@@ -80,7 +80,9 @@ int key_issuer_inherit(struct key_issuer *issuer, const struct issuer_keys *show
     issuer->keys = keys;
     issuer->state = shown->state;
     issuer->good_ns = good_ns;
-    return shown->n_issuers > 0 ? key_document_inherit(&issuer->document, shown->issuers[0]) : 0;
+    return shown->n_issuers > 0 && issuer->origin->issuer.n == 0
+               ? key_document_inherit(&issuer->document, shown->issuers[0])
+               : 0;
 }
 
 void key_issuer_fini(struct key_issuer *issuer) {
