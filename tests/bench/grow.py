@@ -54,8 +54,7 @@ def connections(programs, work):
     rig = Rig(*programs, work)
     try:
         for n in CONNECTIONS:
-            counts = [rig.instructions(SCENARIOS["accepted"], times * REQUESTS, lambda port: idle(port, n)) for times in (1, 2)]
-            yield n, (counts[1] - counts[0]) / REQUESTS
+            yield n, rig.per_request(SCENARIOS["accepted"], REQUESTS, lambda port: idle(port, n))
     finally:
         rig.upstream.kill()
         rig.upstream.wait()

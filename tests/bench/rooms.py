@@ -7,6 +7,7 @@ Three looks at the same request: callgrind counts the instructions of each room 
 samples the processor while 64 connections ask as fast as they can, which shares the measured CPU time out over system calls and user code.
 User time is shared out by instructions. Without perf the table has no microseconds."""
 import collections
+import glob
 import os
 import re
 import shutil
@@ -66,7 +67,7 @@ def instructions(programs, work):
     try:
         for n in (REQUESTS, 2 * REQUESTS):
             rig.instructions(SCENARIOS["accepted"], n)
-            counts.append(count(os.path.join(work, "callgrind.out")))
+            counts.append(sum((count(path) for path in glob.glob(os.path.join(work, "callgrind.out-*"))), collections.Counter()))
     finally:
         rig.upstream.kill()
         rig.upstream.wait()
