@@ -17,15 +17,14 @@ struct settling_parts {
     struct str prefix;       /* of the keys */
     struct arrears *arrears; /* of the process */
 };
-struct settling *
-settling_new(const struct settling_parts *parts) MUST_USE; /* borrows; NULL: no memory */
-void settling_free(
-    struct settling *settling); /* takes NULL; what is under way may have been told */
-
+/* Borrows all of it. NULL: memory is out. */
+struct settling *settling_new(const struct settling_parts *parts) MUST_USE;
+/* Takes NULL. What is under way may have been told. */
+void settling_free(struct settling *settling);
 size_t settling_under_way(const struct settling *settling); /* counters */
 
-/* These passed, out of a share among `machines` (x->outcome's states are the share's): each allowed one to be told with `calls` more
- * than nothing, or than was said of it before. */
+/* Out of a share among `machines` passed calls[i] of charges[i], where `outcome` allowed it; negative: fewer than was said before. The
+ * outcome's states are in the share's terms (limit/share.h). */
 void settling_owe(struct settling *settling, const struct limit_charge *charges,
                   const struct limit_outcome *outcome, const int64_t calls[LIMITER_CHARGES_MAX],
                   int64_t machines);
