@@ -13,6 +13,9 @@ from harness import Gateway, Project, Story, ask
 from wire import DEADLINE_S, Wire, free_port, request_bytes
 
 
+SERVER = os.environ.get("REDIS_SERVER", "redis-server")  # or valkey-server
+
+
 class Redis:
     """A redis-server of the test's own, on a port that it keeps over restarts."""
 
@@ -22,7 +25,7 @@ class Redis:
         self.spawn()
 
     def spawn(self):
-        self.listen(["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", self.folder.name, *self.options])
+        self.listen([SERVER, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", self.folder.name, *self.options])
 
     def listen(self, command):
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -14,7 +14,7 @@ import threading
 import time
 
 from harness import ask
-from test_redis import Redis, RedisStory, plan
+from test_redis import SERVER, Redis, RedisStory, plan
 from wire import DEADLINE_S, Wire, answer_bytes, free_port, request_bytes
 
 ADMIN_TOKEN = "an-admin-token-of-more-than-32-bytes"
@@ -234,7 +234,7 @@ class Sentinel(Redis):
         file = os.path.join(self.folder.name, "sentinel.conf")
         with open(file, "w", encoding="utf-8") as out:
             out.write(f"port {self.port}\nbind 127.0.0.1\ndir {self.folder.name}\n" + self.configuration)
-        self.listen(["redis-server", file, "--sentinel"])
+        self.listen([SERVER, file, "--sentinel"])
 
 
 class Node(Redis):
