@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -131,10 +130,15 @@ class Redis:
 
 
 def load(port, seconds, rate, connections=CONNECTIONS):
-    """Even load: {status: n}, p99 in ms."""
+    """Even load: {status: n}, p50 and p99 in ms."""
     command = [os.path.join(TOOLS, "load"), "--port", str(port), "--path", "/open", "--connections", str(connections), "--seconds", str(seconds), "--rate", str(rate)]
     said = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + DEADLINE_S).stdout)
-    return {int(status): n for status, n in said["statuses"].items()}, said["p99_us"] / 1000
+    return {int(status): n for status, n in said["statuses"].items()}, (said["p50_us"] / 1000, said["p99_us"] / 1000)
+
+
+def quiet(turns):
+    """The third of the best: whatever else the machine does only adds."""
+    return sorted(turns)[2]
 
 
 class Verdicts:
@@ -163,8 +167,10 @@ def measure_latency(verdicts, processes, folder, upstream, seconds, rate):
         for name, gateway in turns:
             figures[name].append(load(gateway.port, seconds, rate)[1])
         turns.reverse()  # neither is always the first
-    in_memory, frozen = (statistics.median(figures[name]) for name in ("memory", "frozen"))
-    verdicts.say(frozen - in_memory <= 2, f"p99 with Redis frozen {frozen:.2f} ms, in memory {in_memory:.2f} ms (medians of {ROUNDS} turns of {seconds} s at {rate}/s): {frozen - in_memory:+.2f} ms")
+    p50, p99 = ({name: quiet([turn[i] for turn in figures[name]]) for name in figures} for i in (0, 1))
+    added = p99["frozen"] - p99["memory"]
+    verdicts.say(added <= 2, f"p99 with Redis frozen {p99['frozen']:.2f} ms, in memory {p99['memory']:.2f} ms: {added:+.2f} ms "
+                 f"(the third best of {ROUNDS} turns each, of {seconds} s at {rate}/s; p50 {p50['frozen']:.2f} and {p50['memory']:.2f} ms)")  # fmt: skip
     redis.thaw()
 
 
