@@ -24,12 +24,12 @@ struct redis_slots_parts {
     struct str prefix;   /* borrowed until redis_slots_free */
     struct str machine;  /* the process' name among all */
     size_t worker;       /* among the process' */
-    /* What was asked for `owner` has ended; never from inside. */
+    /* What was asked for `owner` has ended, and it was not given meanwhile; never from inside. */
     void (*on_done)(void *owner, struct redis_slot *slot);
 };
 /* NULL: memory is out. */
 struct redis_slots *redis_slots_new(const struct redis_slots_parts *parts) MUST_USE;
-void redis_slots_free(struct redis_slots *slots); /* takes NULL; no slot is left */
+void redis_slots_free(struct redis_slots *slots); /* takes NULL; every slot was given */
 
 /* One more of this key, which nobody knows of yet. The policy is LIMIT_CONCURRENT. NULL: memory is out, or the key has no name. */
 struct redis_slot *redis_slot_new(struct redis_slots *slots, const struct limit_policy *policy,
@@ -42,5 +42,6 @@ bool redis_slot_is_taken(const struct redis_slot *slot);
 int64_t redis_slot_in_use(const struct redis_slot *slot);
 /* It is in use, whatever Redis said: from now on Redis is told so. */
 void redis_slot_hold(struct redis_slot *slot);
-/* Not in use any more, or not asked for any more; frees it. Takes NULL. */
+/* Not in use any more, or not asked for any more; frees it. Takes NULL. Redis is told until it has answered: of up to 4096 a worker,
+ * each for SLOTS_LIFE_NS. */
 void redis_slot_give(struct redis_slot *slot);

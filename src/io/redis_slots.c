@@ -5,7 +5,8 @@
  *                  └──► refused ──► given      ▲
  *                  └──► nobody knows ──► held ─┘ (on_failure let it in) or given
  *
- * Whatever may stand in Redis when a slot is given is taken out there; if that cannot be told, it is lost in time. */
+ * Whatever may stand in Redis when a slot is given is taken out there, once what was asked has ended. If that is not answered, it is told again
+ * (a name is nobody else's, so twice does no harm) until the slot is lost in time. */
 #include "io/redis_slots.h"
 
 #include "redis_counter.h"
@@ -17,6 +18,7 @@
 #define NAME_MAX_BYTES 96
 #define LOT            40 /* slots that one call renews */
 #define PAUSE_NS       (SLOTS_BEAT_NS / 20)
+#define UNTOLD_MAX     4096 /* given, and Redis has still to hear of it */
 
 /* ARGV: most, name, microseconds. Answers { whether it was taken, how many are in use }. */
 static const char take_body[] =
@@ -36,13 +38,14 @@ static const char renew_body[] =
     "return #KEYS\n";
 
 struct redis_slot {
-    struct redis_slot *next, *previous; /* of those held, in the order of their last renewal */
+    struct redis_slot *next, *previous; /* of those held, telling or untold */
     struct redis_slots *slots;
-    void *owner;
+    void *owner; /* NULL: it is given */
     struct redis_call call;
     enum redis_verdict verdict;
     int64_t in_use;
     int64_t renewed_ns; /* monotonic: when Redis was last told */
+    int64_t given_ns;   /* the same clock */
     bool is_taken;
     bool may_stand; /* in Redis: it has to be taken out there */
     char name[NAME_MAX_BYTES];
@@ -53,17 +56,17 @@ struct redis_slots {
     struct redis_slots_parts parts;
     struct redis_script take, renew;
     struct redis_call renewal;
-    struct timer timer;
+    struct timer timer, tell_timer;
     uint64_t n_made;
-    struct redis_slot held; /* sentinel */
+    size_t n_untold;
+    struct redis_slot held;            /* sentinel: in the order of their last renewal */
+    struct redis_slot telling, untold; /* of those given: a call is under way, or has to be */
 };
 
 static const char *life_us(char out[24]) {
     snprintf(out, 24, "%lld", (long long)(SLOTS_LIFE_NS / 1000));
     return out;
 }
-
-/* ---- renewing: the slot that was told longest ago comes first ---- */
 
 static void put_before(struct redis_slot *slot, struct redis_slot *next) {
     slot->next = next;
@@ -83,6 +86,8 @@ static void take_out(struct redis_slot *slot) {
 static int64_t now_ns(const struct redis_slots *slots) {
     return loop_now(slots->parts.loop)->mono_ns;
 }
+
+/* ---- renewing: the slot that was told longest ago comes first ---- */
 
 static void renew_due(struct timer *timer);
 
@@ -107,6 +112,7 @@ static size_t gather(struct redis_slots *slots, struct str *keys, struct str *na
         keys[n] = str_of(slot->key);
         names[n++] = str_of(slot->name);
         slot->renewed_ns = now;
+        slot->may_stand = true;
         take_out(slot);
         put_before(slot, &slots->held);
     }
@@ -137,14 +143,115 @@ static void renew_due(struct timer *timer) {
         wait_for_beat(slots, now + PAUSE_NS);
 }
 
+/* ---- giving back ---- */
+
+static void forget(struct redis_slot *slot) {
+    take_out(slot);
+    free(slot);
+}
+
+static struct redis_slot *take_untold(struct redis_slots *slots) {
+    struct redis_slot *first = slots->untold.next;
+    slots->n_untold--;
+    take_out(first);
+    return first;
+}
+
+static void tell_untold(struct timer *timer);
+
+static void tell_later(struct redis_slot *slot) {
+    struct redis_slots *slots = slot->slots;
+    if (slots->n_untold == UNTOLD_MAX)
+        forget(take_untold(slots));
+    if (slots->n_untold++ == 0)
+        loop_timer_set(slots->parts.loop, &slots->tell_timer, now_ns(slots) + PAUSE_NS,
+                       tell_untold);
+    take_out(slot);
+    put_before(slot, &slots->untold);
+}
+
+static void tell_some(struct redis_slots *slots, size_t n_max);
+
+/* Who is answered makes room for one that waits. */
+static void on_told(struct redis_call *call, enum redis_verdict verdict,
+                    const struct redis_reply *reply) {
+    struct redis_slot *slot = CONTAINER_OF(call, struct redis_slot, call);
+    struct redis_slots *slots = slot->slots;
+    (void)reply;
+    if (verdict != REDIS_ANSWERED && verdict != REDIS_ERROR) { /* ERROR: the key is no slots' */
+        tell_later(slot);
+        return;
+    }
+    forget(slot);
+    tell_some(slots, 1);
+}
+
+static void tell(struct redis_slot *slot) {
+    struct redis_slots *slots = slot->slots;
+    struct redis *redis = slots->parts.redis;
+    struct str key = str_of(slot->key);
+    const struct str arguments[] = {STR("ZREM"), key, str_of(slot->name)};
+    take_out(slot);
+    if (redis_is_up(redis, key) && redis_call(redis, &slot->call, key, arguments, 3, on_told) == 0)
+        put_before(slot, &slots->telling);
+    else
+        tell_later(slot);
+}
+
+/* Each is looked at once: of a Cluster one node may be up and another not. */
+static void tell_some(struct redis_slots *slots, size_t n_max) {
+    int64_t now = now_ns(slots);
+    for (size_t n = slots->n_untold < n_max ? slots->n_untold : n_max; n > 0; n--) {
+        struct redis_slot *slot = take_untold(slots);
+        if (now - slot->given_ns > SLOTS_LIFE_NS)
+            forget(slot);
+        else
+            tell(slot);
+    }
+}
+
+static void tell_untold(struct timer *timer) {
+    struct redis_slots *slots = CONTAINER_OF(timer, struct redis_slots, tell_timer);
+    tell_some(slots, LOT);
+    if (slots->n_untold > 0)
+        loop_timer_set(slots->parts.loop, timer, now_ns(slots) + PAUSE_NS, tell_untold);
+}
+
+/* What was asked may be executed after anything that is told now (a script that Redis did not know is sent again): its end says
+ * whether there is something to take out. */
+void redis_slot_give(struct redis_slot *slot) {
+    if (!slot)
+        return;
+    slot->owner = NULL;
+    slot->given_ns = now_ns(slot->slots);
+    take_out(slot);
+    if (!slot->may_stand) {
+        redis_cancel(&slot->call);
+        free(slot);
+    } else if (slot->call.pending) {
+        put_before(slot, &slot->slots->telling);
+    } else {
+        tell(slot);
+    }
+}
+
 /* ---- life ---- */
+
+static void list_init(struct redis_slot *all) { all->next = all->previous = all; }
+
+static void forget_all(struct redis_slot *all) {
+    while (all->next != all)
+        forget(all->next);
+}
 
 struct redis_slots *redis_slots_new(const struct redis_slots_parts *parts) {
     struct redis_slots *slots = calloc(1, sizeof(*slots));
     if (!slots)
         return NULL;
     slots->parts = *parts;
-    slots->held.next = slots->held.previous = &slots->held;
+    list_init(&slots->held);
+    list_init(&slots->telling);
+    list_init(&slots->untold);
     slots->held.renewed_ns = INT64_MAX - SLOTS_BEAT_NS; /* never due */
     if (redis_script_init(&slots->take, take_body) == 0 &&
         redis_script_init(&slots->renew, renew_body) == 0)
@@ -158,6 +265,9 @@ void redis_slots_free(struct redis_slots *slots) {
         return;
     assert(slots->held.next == &slots->held);
     loop_timer_clear(slots->parts.loop, &slots->timer);
+    loop_timer_clear(slots->parts.loop, &slots->tell_timer);
+    forget_all(&slots->telling);
+    forget_all(&slots->untold);
     redis_script_fini(&slots->take);
     redis_script_fini(&slots->renew);
     free(slots);
@@ -201,7 +311,12 @@ static void on_asked(struct redis_call *call, enum redis_verdict verdict,
     if (verdict == REDIS_AWAY || verdict == REDIS_OVERLOADED || verdict == REDIS_REFUSED ||
         (slot->verdict == REDIS_ANSWERED && !slot->is_taken))
         slot->may_stand = false;
-    slot->slots->parts.on_done(slot->owner, slot);
+    if (slot->owner)
+        slot->slots->parts.on_done(slot->owner, slot);
+    else if (slot->may_stand)
+        tell(slot);
+    else
+        forget(slot);
 }
 
 int redis_slot_ask(struct redis_slot *slot, int64_t most) {
@@ -230,20 +345,7 @@ void redis_slot_hold(struct redis_slot *slot) {
     assert(!slot->call.pending && !slot->next);
     if (!slot->is_taken)
         slot->renewed_ns = now_ns(slots) - SLOTS_BEAT_NS;
-    slot->may_stand = true;
     put_before(slot, slot->is_taken ? all : all->next);
     if (!slots->renewal.pending)
         wait_for_beat(slots, all->next->renewed_ns + SLOTS_BEAT_NS);
-}
-
-void redis_slot_give(struct redis_slot *slot) {
-    if (!slot)
-        return;
-    struct str key = str_of(slot->key);
-    const struct str arguments[] = {STR("ZREM"), key, str_of(slot->name)};
-    redis_cancel(&slot->call);
-    take_out(slot);
-    if (slot->may_stand && redis_is_up(slot->slots->parts.redis, key))
-        (void)!redis_call(slot->slots->parts.redis, NULL, key, arguments, 3, NULL);
-    free(slot);
 }

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """So many at once: a request, an event stream and a WebSocket hold their slot as long as they live, whatever ends them."""
+import contextlib
 import os
 import signal
+import socket
 import threading
 
 from harness import Gateway, Story, ask
@@ -147,6 +149,38 @@ class Workers(Concurrent):
         self.assertEqual((statuses.count(200), statuses.count(429)), (7, 33))
 
 
+class Gate:
+    """Stands before a Redis: while it is shut Redis hears everything, and nobody hears what Redis says."""
+
+    def __init__(self, redis):
+        self.redis, self.is_open = redis, threading.Event()
+        self.is_open.set()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, server = self.listener.accept()[0], socket.create_connection(("127.0.0.1", self.redis.port), DEADLINE_S)
+                for way in ((client, server, False), (server, client, True)):
+                    threading.Thread(target=self.pump, args=way, daemon=True).start()
+
+    def pump(self, source, sink, is_gated):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if is_gated:
+                    self.is_open.wait(DEADLINE_S * 3)
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.is_open.set()
+        self.listener.close()
+
+
 class Machines(Concurrent):
     """The same over gateways that share a Redis, which may be away."""
 
@@ -252,6 +286,23 @@ class Machines(Concurrent):
         self.redis.signal(signal.SIGCONT)
         self.wait_for_redis(self.gateway)
         self.until_free()
+
+    def test_what_redis_gave_unheard_is_given_back_when_it_is_heard_again(self):
+        gate = Gate(self.redis)
+        self.addCleanup(gate.close)
+        self.start(streams(2) | {"redis": {"url": gate.url, "timeout": "250ms", "on_failure": "share"}})
+        self.until_free()
+        self.gateway.wait_until(lambda: not self.slots(), "its slot to be given back")
+        self.play()
+        gate.is_open.clear()
+        wire = self.hold()
+        key, (name, _lost_us) = next(iter(self.slots().items()))
+        self.redis.ask("ZADD", key, "XX", "9000000000000000", name)  # so that it is not lost by itself
+        self.redis.ask("PERSIST", key)
+        self.go_on.set()
+        self.assertEqual(wire.answer().status, 200)
+        gate.is_open.set()
+        self.gateway.wait_until(lambda: not self.slots(), "the slot to be given back")
 
     def test_with_redis_away_each_machine_has_its_share(self):
         other = self.two(4)

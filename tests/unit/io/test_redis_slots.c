@@ -193,16 +193,120 @@ END_TEST
 
 START_TEST(who_leaves_before_the_answer_leaves_nothing_behind) {
     open_up();
-    redis_slot_give(take(&sides[0], "u")); /* Redis knows the script */
-    struct redis_slot *slot = redis_slot_new(sides[0].slots, &policy, STR("u"), &n_done);
+    for (int knows_script = 0; knows_script <= 1; knows_script++) {
+        struct redis_slot *slot = redis_slot_new(sides[0].slots, &policy, STR("u"), &n_done);
+        n_done = 0;
+        ck_assert_int_eq(redis_slot_ask(slot, 2), 0);
+        redis_slot_give(slot);
+        RUN_UNTIL(sides[0].client.loop, redis_stats(sides[0].client.redis).n_under_way == 0);
+        ck_assert_int_eq(n_done, 0);
+        ck_assert_int_eq(tell("EXISTS " KEY).integer, 0);
+    }
+    redis_slot_give(NULL);
+    close_all();
+}
+END_TEST
+
+/* ---- a Redis that the test plays ---- */
+
+/* Whatever comes before it. */
+static void peer_hears_at_last(struct peer *peer, const char *text) {
+    char got[4096];
+    size_t n = 0;
+    do {
+        ck_assert_uint_lt(n, sizeof(got));
+        ssize_t came = -1;
+        RUN_UNTIL(peer->client.loop, (came = recv(peer->fd, &got[n], 1, MSG_DONTWAIT)) >= 0);
+        ck_assert_int_eq(came, 1);
+        n++;
+    } while (n < strlen(text) || memcmp(got + n - strlen(text), text, strlen(text)) != 0);
+}
+
+#define ASKED "$7\r\n6000000\r\n" /* the end of it */
+#define TOLD \
+    "*3\r\n$4\r\nZREM\r\n$45\r\n" KEY "\r\n" \
+    "$5\r\nm:0:1\r\n"
+
+static struct redis_slot *ask_peer(struct peer *peer, struct redis_slots *slots) {
+    struct redis_slot *slot = redis_slot_new(slots, &policy, STR("u"), &n_done);
     n_done = 0;
     ck_assert_int_eq(redis_slot_ask(slot, 2), 0);
+    peer_hears_at_last(peer, ASKED);
+    return slot;
+}
+
+static void part(struct peer *peer, struct redis_slots *slots) {
+    redis_free(peer->client.redis);
+    peer->client.redis = NULL;
+    redis_slots_free(slots);
+    peer_close(peer);
+}
+
+static size_t n_under_way(const struct peer *peer) {
+    return redis_stats(peer->client.redis).n_under_way;
+}
+
+START_TEST(what_redis_may_have_taken_too_late_is_taken_out_until_it_says_so) {
+    struct peer *peer = peer_up();
+    struct redis_slots *slots = slots_at(&peer->client, "m");
+    struct redis_slot *slot = ask_peer(peer, slots);
+    RUN_UNTIL(peer->client.loop, n_done == 1);
+    ck_assert_int_eq(redis_slot_verdict(slot), REDIS_LATE);
     redis_slot_give(slot);
-    redis_slot_give(NULL);
-    RUN_UNTIL(sides[0].client.loop, redis_stats(sides[0].client.redis).n_under_way == 0);
+    peer_hears_at_last(peer, TIME_ASKED);
+    peer_says(peer, "*2\r\n:1\r\n:1\r\n" TIME_TOLD);
+    peer_hears_at_last(peer, TOLD);
+    peer_hears_at_last(peer, TIME_ASKED); /* that was too late as well */
+    peer_says(peer, ":1\r\n" TIME_TOLD);
+    peer_hears_at_last(peer, TOLD);
+    close(peer->fd); /* and that is lost */
+    peer->fd = -1;
+    peer_meet(peer);
+    peer_hears_at_last(peer, TOLD);
+    peer_says(peer, ":0\r\n");
+    RUN_UNTIL(peer->client.loop, n_under_way(peer) == 0);
+    part(peer, slots);
+}
+END_TEST
+
+START_TEST(who_is_given_back_with_redis_away_is_told_when_it_is_back) {
+    struct peer *peer = peer_up();
+    struct redis_slots *slots = slots_at(&peer->client, "m");
+    struct redis_slot *slot = ask_peer(peer, slots);
+    peer_says(peer, "*2\r\n:1\r\n:1\r\n");
+    RUN_UNTIL(peer->client.loop, n_done == 1);
+    redis_slot_hold(slot);
+    close(peer->fd);
+    peer->fd = -1;
+    RUN_UNTIL(peer->client.loop, !IS_UP(&peer->client));
+    redis_slot_give(slot);
+    peer_meet(peer);
+    peer_hears_at_last(peer, TOLD);
+    part(peer, slots); /* with what is still to be answered */
+}
+END_TEST
+
+START_TEST(what_redis_never_heard_of_or_refused_is_not_told) {
+    struct peer *peer = peer_up();
+    struct redis_slots *slots = slots_at(&peer->client, "m");
+    redis_slot_give(ask_peer(peer, slots));
+    peer_says(peer, "*2\r\n:0\r\n:2\r\n");
+    RUN_UNTIL(peer->client.loop, n_under_way(peer) == 0);
     ck_assert_int_eq(n_done, 0);
-    ck_assert_int_eq(tell("EXISTS " KEY).integer, 0);
-    close_all();
+    close(peer->fd);
+    peer->fd = -1;
+    RUN_UNTIL(peer->client.loop, !IS_UP(&peer->client));
+    struct redis_slot *slot = redis_slot_new(slots, &policy, STR("u"), &n_done);
+    redis_slot_hold(slot);
+    redis_slot_give(slot);
+    peer_meet(peer);
+    RUN_UNTIL(peer->client.loop, IS_UP(&peer->client));
+    int64_t until_ns = clock_now().mono_ns + SLOTS_BEAT_NS / 4; /* several tellings would fit */
+    RUN_UNTIL(peer->client.loop, clock_now().mono_ns > until_ns);
+    struct asked asked = {0};
+    ask(&peer->client, &asked, "PING");
+    peer_hears(peer, "*1\r\n$4\r\nPING\r\n");
+    part(peer, slots);
 }
 END_TEST
 
@@ -241,4 +345,6 @@ RIG_MAIN("io/redis_slots", so_many_at_once_over_all_and_each_end_makes_room,
          what_is_held_is_told_again_and_again_also_to_a_redis_that_forgot,
          with_redis_away_nobody_knows_and_what_is_held_all_the_same_is_told_when_it_is_back,
          who_leaves_before_the_answer_leaves_nothing_behind,
-         answers_that_are_no_answers_are_nonsense)
+         what_redis_may_have_taken_too_late_is_taken_out_until_it_says_so,
+         who_is_given_back_with_redis_away_is_told_when_it_is_back,
+         what_redis_never_heard_of_or_refused_is_not_told, answers_that_are_no_answers_are_nonsense)
