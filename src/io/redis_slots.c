@@ -49,7 +49,7 @@ struct redis_slot {
     bool is_taken;
     bool may_stand; /* in Redis: it has to be taken out there */
     char name[NAME_MAX_BYTES];
-    char key[]; /* ends with a zero byte */
+    char *key; /* the bytes behind it, and a zero byte */
 };
 
 struct redis_slots {
@@ -283,7 +283,7 @@ struct redis_slot *redis_slot_new(struct redis_slots *slots, const struct limit_
     struct redis_slot *slot = calloc(1, sizeof(*slot) + strlen(text) + 1);
     if (!slot)
         return NULL;
-    memcpy(slot->key, text, strlen(text) + 1);
+    slot->key = memcpy(slot + 1, text, strlen(text) + 1);
     snprintf(slot->name, sizeof(slot->name), STR_FMT ":%zu:%llu",
              STR_ARG(str_first(slots->parts.machine, 48)), slots->parts.worker,
              (unsigned long long)++slots->n_made);
