@@ -8,7 +8,9 @@
  * the body framing on it. Both buffers are bounded and hold no memory while empty and idle. The front and the upstream client are thin
  * on top of this. */
 #define CHANNEL_READ_BYTES LOOP_SCRATCH_BYTES /* one read */
-#define CHANNEL_OUT_BYTES  (64 * 1024)        /* unsent bytes beyond which no more body is taken */
+#define CHANNEL_STRAIGHT_BYTES \
+    (4 * 1024) /* as large a piece of a body is sent from where it is, not copied */
+#define CHANNEL_OUT_BYTES (64 * 1024) /* unsent bytes beyond which no more body is taken */
 
 struct channel {
     struct connection connection;

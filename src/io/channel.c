@@ -174,6 +174,32 @@ void channel_start_writing(struct channel *ch, enum framing framing, uint64_t bo
     ch->bytes_sent = 0;
 }
 
+/* A large piece is not copied: what waits and then the piece itself go to the socket. How much of the piece went; what could not go,
+ * or broke, is heard of at the next flush. */
+static size_t write_straight(struct channel *ch, struct str data) {
+    struct str waiting = buffer_bytes(&ch->out);
+    struct iovec pieces[] = {
+        {.iov_base = (void *)(uintptr_t)waiting.at, .iov_len = waiting.n},
+        {.iov_base = (void *)(uintptr_t)data.at, .iov_len = data.n},
+    };
+    bool is_first = waiting.n == 0;
+    if (data.n < CHANNEL_STRAIGHT_BYTES || ch->broken < 0 || !ch->connection.can_write)
+        return 0;
+    ssize_t n = connection_write(&ch->connection, pieces + is_first, 2 - is_first);
+    if (n < 0) {
+        ch->broken = n == -EAGAIN ? 0 : (int)n;
+        return 0;
+    }
+    size_t of_waiting = (size_t)n < waiting.n ? (size_t)n : waiting.n;
+    buffer_consume(&ch->out, of_waiting);
+    return (size_t)n - of_waiting;
+}
+
+/* All of it is taken, by the socket or by `out`. */
+static int write_through(struct channel *ch, struct str data) {
+    return buffer_append(&ch->out, str_skip(data, write_straight(ch, data)));
+}
+
 ssize_t channel_write_body(struct channel *ch, struct str data) {
     size_t waiting = buffer_length(&ch->out);
     size_t room = waiting < CHANNEL_OUT_BYTES ? CHANNEL_OUT_BYTES - waiting : 0;
@@ -186,14 +212,14 @@ ssize_t channel_write_body(struct channel *ch, struct str data) {
         return 0;
     case FRAMING_LENGTH:
         assert(data.n <= ch->out_left);
-        TRY(buffer_append(&ch->out, taken));
+        TRY(write_through(ch, taken));
         ch->out_left -= taken.n;
         break;
     case FRAMING_CHUNKED:
         TRY(body_write_chunk(&ch->out, taken));
         break;
     case FRAMING_UNTIL_CLOSE:
-        TRY(buffer_append(&ch->out, taken));
+        TRY(write_through(ch, taken));
         break;
     }
     ch->bytes_sent += taken.n;

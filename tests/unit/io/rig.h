@@ -89,7 +89,7 @@ __attribute__((unused)) static void rig_send(struct loop *loop, int fd, struct s
 
 /* The next bytes must be these. */
 __attribute__((unused)) static void rig_expect(struct loop *loop, int fd, struct str bytes) {
-    char got[4096];
+    char got[16384];
     size_t at = 0;
     ck_assert_uint_le(bytes.n, sizeof(got));
     while (at < bytes.n) {

@@ -298,12 +298,57 @@ START_TEST(more_than_out_may_hold_is_not_taken) {
     struct end end;
     open_end(&end);
     channel_start_writing(&end.channel, FRAMING_LENGTH, sizeof(big));
+    end.channel.connection.can_write = false;
     ck_assert_int_eq(channel_write_body(&end.channel, (struct str){big, sizeof(big)}),
                      CHANNEL_OUT_BYTES);
     ck_assert_int_eq(channel_write_body(&end.channel, (struct str){big, 1000}), 0);
+    end.channel.connection.can_write = true;
     ck_assert_int_eq(channel_flush(&end.channel), 1);
     ck_assert_int_eq(channel_write_body(&end.channel, (struct str){big, 1000}), 1000);
     ck_assert_int_eq(channel_end_body(&end.channel), 0);
+    close_end(&end);
+}
+END_TEST
+
+START_TEST(a_large_piece_goes_straight_behind_what_waits) {
+    static char piece[CHANNEL_STRAIGHT_BYTES];
+    struct end end;
+    open_end(&end);
+    memset(piece, 'p', sizeof(piece));
+    channel_start_writing(&end.channel, FRAMING_UNTIL_CLOSE, 0);
+    write_all(&end, "first");
+    ck_assert_int_eq(channel_write_body(&end.channel, (struct str){piece, sizeof(piece) - 1}),
+                     sizeof(piece) - 1);
+    ck_assert_uint_eq(buffer_length(&end.channel.out), 5 + sizeof(piece) - 1); /* not large */
+    ck_assert_int_eq(channel_flush(&end.channel), 1);
+    write_all(&end, "then");
+    ck_assert_int_eq(channel_write_body(&end.channel, (struct str){piece, sizeof(piece)}),
+                     sizeof(piece));
+    ck_assert_uint_eq(buffer_length(&end.channel.out), 0);
+    write_all(&end, "last");
+    ck_assert_int_eq(channel_flush(&end.channel), 1);
+
+    static char expected[2 * sizeof(piece) + 12];
+    memset(expected, 'p', sizeof(expected));
+    memcpy(expected, "first", 5);
+    memcpy(expected + 5 + sizeof(piece) - 1, "then", 4);
+    memcpy(expected + sizeof(expected) - 4, "last", 4);
+    rig_expect(end.loop, end.peer, (struct str){expected, sizeof(expected)});
+    close_end(&end);
+}
+END_TEST
+
+START_TEST(a_piece_for_a_peer_that_is_gone_is_told_at_the_flush) {
+    static char piece[CHANNEL_STRAIGHT_BYTES];
+    struct end end;
+    open_end(&end);
+    close(end.peer);
+    end.peer = -1;
+    channel_start_writing(&end.channel, FRAMING_UNTIL_CLOSE, 0);
+    ck_assert_int_eq(channel_write_body(&end.channel, (struct str){piece, sizeof(piece)}),
+                     sizeof(piece));
+    ck_assert_int_eq(channel_flush(&end.channel), -EPIPE);
+    ck_assert_int_eq(channel_flush(&end.channel), -EPIPE);
     close_end(&end);
 }
 END_TEST
@@ -379,6 +424,8 @@ int main(void) {
         body_until_close_that_is_reset_is_cut,
         body_is_written_in_its_framing,
         more_than_out_may_hold_is_not_taken,
+        a_large_piece_goes_straight_behind_what_waits,
+        a_piece_for_a_peer_that_is_gone_is_told_at_the_flush,
         full_socket_keeps_what_did_not_fit,
         writing_to_a_peer_that_left_breaks,
     };
