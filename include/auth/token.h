@@ -49,6 +49,8 @@ struct claim_rule {
     size_t path_index; /* in claim_paths */
     const struct str *values;
     size_t n_values;
+    /* The claim is `scope`, words with spaces between them in any order (RFC 8693 4.2, RFC 6749 3.3): it has a value when it has all words of it. */
+    bool is_scope;
 };
 bool claim_rule_is_met(const struct claim_rule *rule, const struct claims *claims);
 

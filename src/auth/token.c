@@ -220,11 +220,36 @@ static bool audience_matches(const struct claims *claims, const struct issuer_ru
     return rule->n_audiences == 0;
 }
 
-bool claim_rule_is_met(const struct claim_rule *rule, const struct claims *claims) {
-    for (size_t i = 0; i < claims_value_count(claims, rule->path_index); i++)
-        for (size_t j = 0; j < rule->n_values; j++)
-            if (str_eq(claims_value(claims, rule->path_index, i), rule->values[j]))
+static bool has_value(const struct claims *claims, size_t path, struct str value) {
+    for (size_t i = 0; i < claims_value_count(claims, path); i++)
+        if (str_eq(claims_value(claims, path, i), value))
+            return true;
+    return false;
+}
+
+static bool has_word(const struct claims *claims, size_t path, struct str wanted) {
+    for (size_t i = 0; i < claims_value_count(claims, path); i++) {
+        struct str words = claims_value(claims, path, i), word;
+        while (str_split(&words, ' ', &word))
+            if (str_eq(word, wanted))
                 return true;
+    }
+    return false;
+}
+
+static bool has_words(const struct claims *claims, size_t path, struct str wanted) {
+    struct str word;
+    while (str_split(&wanted, ' ', &word))
+        if (!has_word(claims, path, word))
+            return false;
+    return true;
+}
+
+bool claim_rule_is_met(const struct claim_rule *rule, const struct claims *claims) {
+    for (size_t i = 0; i < rule->n_values; i++)
+        if (rule->is_scope ? has_words(claims, rule->path_index, rule->values[i])
+                           : has_value(claims, rule->path_index, rule->values[i]))
+            return true;
     return false;
 }
 

@@ -367,6 +367,7 @@ bool read_rules(struct reader *r, const struct branch *b, struct claim_paths *pa
         if (!read_strings(r, child, &values) ||
             !read_claim_path(r, child, child->key, paths, &list[n].path_index))
             return false;
+        list[n].is_scope = str_eq(child->key, STR("scope"));
         list[n].values = values.list;
         list[n++].n_values = values.n;
     }

@@ -455,7 +455,7 @@ END_TEST
 
 START_TEST(the_issuers_rules_are_kept) {
     static const struct str ROLES[] = {{"authenticated", 13}, {"admin", 5}};
-    struct claim_rule require = {(size_t)claim_paths_add(&paths, STR("role")), ROLES, 2};
+    struct claim_rule require = {(size_t)claim_paths_add(&paths, STR("role")), ROLES, 2, false};
     issuers[0].require = &require;
     issuers[0].n_require = 1;
     assert_verdict(forge_token(&keys[KEY_ES], ES, GOOD), TOKEN_VALID, "met");

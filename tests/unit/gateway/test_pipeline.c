@@ -238,6 +238,36 @@ START_TEST(claims_that_do_not_allow_it_are_403) {
 }
 END_TEST
 
+START_TEST(scopes_are_words_in_any_order) {
+    static const char *const MET[] = {"\"read write\"", "\"write\"", "[\"read\",\"write\"]",
+                                      "\"manage everything\"", "[\"everything\",\"manage\"]"};
+    static const char *const UNMET[] = {
+        "\"rewrite\"", "\"writes read\"", "\"\"",  "[\"read\"]",    "\"read,write\"",
+        "\"WRITE\"",   "\"everything\"",  "\" \"", "{\"write\":1}", "\"read\\twrite\""};
+    stage_open(&s, "routes: [ { path: /x, access: user, upstream: \"${UPSTREAM}\", require: { "
+                   "scope: [write, everything manage] } } ]\n");
+    for (size_t i = 0; i < sizeof(MET) / sizeof(MET[0]); i++)
+        ck_assert_int_eq(pass(&s, GET(&s, "/x", bearer(&s, TEXT(&s, ADA ",\"scope\":%s", MET[i])))),
+                         200);
+    for (size_t i = 0; i < sizeof(UNMET) / sizeof(UNMET[0]); i++)
+        ck_assert_int_eq(
+            refuse(&s, GET(&s, "/x", bearer(&s, TEXT(&s, ADA ",\"scope\":%s", UNMET[i])))), 403);
+    stage_close(&s);
+}
+END_TEST
+
+START_TEST(only_the_claim_scope_is_words) {
+    stage_open(&s, "routes: [ { path: /x, access: user, upstream: \"${UPSTREAM}\", require: { "
+                   "app_metadata.scope: write } } ]\n");
+    ck_assert_int_eq(
+        refuse(&s, GET(&s, "/x", bearer(&s, ADA ",\"app_metadata\":{\"scope\":\"read write\"}"))),
+        403);
+    ck_assert_int_eq(
+        pass(&s, GET(&s, "/x", bearer(&s, ADA ",\"app_metadata\":{\"scope\":\"write\"}"))), 200);
+    stage_close(&s);
+}
+END_TEST
+
 START_TEST(who_shows_no_claims_meets_no_rule) {
     stage_open(&s, "routes: [ { path: /staff, access: public, upstream: \"${UPSTREAM}\", "
                    "require: { staff: \"true\" } } ]\n");
@@ -380,7 +410,8 @@ SUITE_MAIN("gateway/pipeline", a_path_without_a_route_is_404_and_says_so,
            no_token_where_one_is_needed_is_401_without_an_error, a_bad_token_is_401_and_says_why,
            an_expired_token_has_a_code_of_its_own, two_credentials_of_a_kind_are_400,
            keys_that_were_never_had_are_503_not_401, a_service_key_from_outside_is_403,
-           claims_that_do_not_allow_it_are_403, who_shows_no_claims_meets_no_rule,
+           claims_that_do_not_allow_it_are_403, scopes_are_words_in_any_order,
+           only_the_claim_scope_is_words, who_shows_no_claims_meets_no_rule,
            a_used_up_limit_is_429_with_whole_seconds, a_refused_token_costs_its_owner_nothing,
            a_refresh_is_never_refused_by_a_4xx, only_a_refresh_meets_the_refresh_ceiling,
            auths_own_limit_speaks_auths_language, a_shadow_limit_refuses_nobody,
