@@ -25,7 +25,8 @@ enum limit_kind {
 };
 
 struct limit_policy {
-    struct str name; /* "burst": what RateLimit-Policy says */
+    struct str name;  /* "burst": what RateLimit-Policy says */
+    struct str group; /* of a plan, unless it is "default"; else empty */
     /* Unique in the settings ("free/default/burst", "per_ip"): the metrics' and the log's. */
     struct str id;
     /* What counters are kept by, with the kind and, of a rate, the rate itself ("plan/default/burst", "per_ip"). The same in every tier: what was

@@ -69,12 +69,16 @@ static void charge(struct exchange *x, const struct limit_policy *policy) {
                                                        .anchor_day = x->record.anchor_day};
 }
 
+static void charge_group(struct exchange *x, const struct tier_group *group) {
+    for (size_t i = 0; i < group->n_policies; i++)
+        charge(x, &group->policies[i]);
+}
+
 static void charge_plan(struct exchange *x, struct str group_name) {
     const struct tier *tier = subscription_tier(x);
     for (size_t g = 0; tier && g < tier->n_groups; g++)
         if (str_eq(tier->groups[g].name, group_name))
-            for (size_t i = 0; i < tier->groups[g].n_policies; i++)
-                charge(x, &tier->groups[g].policies[i]);
+            charge_group(x, &tier->groups[g]);
 }
 
 static void charge_named(struct exchange *x, const struct named_limit *limit) {
@@ -86,11 +90,16 @@ static void charge_named(struct exchange *x, const struct named_limit *limit) {
     charge(x, &limit->policy);
 }
 
-/* Our own paths report what the caller's requests meet by default: the plan, and every limit that is named. */
+/* Our own paths report what the caller's requests may meet; first, what they meet by default: should it be more than one request may meet, of
+ * the plan's other groups the last are left out. */
 static void charge_all(struct exchange *x) {
+    const struct tier *tier = subscription_tier(x);
     charge_plan(x, STR("default"));
     for (size_t i = 0; i < x->settings->n_limits; i++)
         charge_named(x, &x->settings->limits[i]);
+    for (size_t g = 0; tier && g < tier->n_groups; g++)
+        if (!str_eq(tier->groups[g].name, STR("default")))
+            charge_group(x, &tier->groups[g]);
 }
 
 static void charge_route(struct exchange *x) {

@@ -2,6 +2,7 @@
 /* Reserved in every spelling: whatever a lenient upstream would read as /_jotgate/ stays here. */
 #include "gateway/own_paths.h"
 
+#include "base/json.h"
 #include "gateway/admin_api.h"
 #include "gateway/answer.h"
 #include "gateway/charges.h"
@@ -38,6 +39,18 @@ static void answer_health(struct exchange *x) {
         answer_json(x, 200, STR("{\"status\":\"ok\"}\n"));
 }
 
+/* Another group's may have the name of one of the default group's. */
+static int put_limit(struct buffer *out, size_t place, const struct limit_policy *policy,
+                     const struct limit_state *state) {
+    TRY(buffer_append(out, place ? STR(",{") : STR("{")));
+    TRY(usage_put(out, policy->name, policy, state));
+    if (policy->group.n > 0) {
+        TRY(buffer_append(out, STR(",\"group\":")));
+        TRY(put_json_string(out, policy->group));
+    }
+    return buffer_append_byte(out, '}');
+}
+
 static int put_usage(struct buffer *out, const struct exchange *x) {
     TRY(buffer_printf(out, "{\"caller\":\"%s\",\"subject\":", caller_kind_name(x->caller.kind)));
     if (x->caller.subject.n)
@@ -45,18 +58,11 @@ static int put_usage(struct buffer *out, const struct exchange *x) {
     else
         TRY(buffer_append(out, STR("null")));
     TRY(buffer_append(out, STR(",\"limits\":[")));
-    for (size_t i = 0; i < x->outcome.n; i++) {
-        const struct limit_policy *policy = x->charges[i].policy;
-        TRY(buffer_append(out, i ? STR(",{") : STR("{")));
-        TRY(usage_put(out, policy->name, policy, &x->outcome.states[i]));
-        TRY(buffer_append_byte(out, '}'));
-    }
+    for (size_t i = 0; i < x->outcome.n; i++)
+        TRY(put_limit(out, i, x->charges[i].policy, &x->outcome.states[i]));
     for (size_t i = 0; i < x->n_holds; i++) {
-        const struct limit_policy *policy = x->holds[i].policy;
         const struct limit_state state = {.remaining = holds_remaining(&x->holds[i])};
-        TRY(buffer_append(out, i || x->outcome.n ? STR(",{") : STR("{")));
-        TRY(usage_put(out, policy->name, policy, &state));
-        TRY(buffer_append_byte(out, '}'));
+        TRY(put_limit(out, x->outcome.n + i, x->holds[i].policy, &state));
     }
     return buffer_append(out, STR("]}\n"));
 }

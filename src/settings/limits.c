@@ -38,6 +38,7 @@ static bool read_policy(struct reader *r, const struct branch *b, struct setting
     if (!READ_SECTION(r, b, policy_entries, &read) || !read_amount(r, b, &read.amount, s, policy))
         return false;
     policy->name = read.name;
+    policy->group = str_eq(group, STR("default")) ? STR_NONE : group;
     policy->is_shadow = read.is_shadow;
     policy->id = arena_printf(r->arena, STR_FMT "/" STR_FMT "/" STR_FMT, STR_ARG(tier),
                               STR_ARG(group), STR_ARG(read.name));

@@ -326,7 +326,7 @@ START_TEST(our_own_paths_report_the_plan_and_every_named_limit) {
     x.route = NULL;
     ck_assert_str_eq(met(), "g per_ip all");
     set_user("{\"sub\":\"ada\"}", false);
-    ck_assert_str_eq(met(), "f all");
+    ck_assert_str_eq(met(), "f all fa");
     end();
 }
 END_TEST

@@ -99,6 +99,28 @@ START_TEST(a_user_sees_what_is_left_and_uses_none_of_it) {
 }
 END_TEST
 
+START_TEST(a_user_sees_every_group_of_the_plan_and_no_other_plans) {
+    stage_open(&s, "plans: { default: free, tiers: { free: { ai: [ { name: burst, rate: 60/hour, "
+                   "burst: 3 }, { name: runs, concurrent: 2 } ], default: [ { name: burst, rate: "
+                   "60/hour, burst: 9 } ] }, pro: { gold: [ { name: gold, quota: 7/day } ] } } }\n"
+                   "routes: [ { path: /ai, access: user, upstream: \"${UPSTREAM}\", limits: "
+                   "[plan.ai] } ]\n");
+    const char *user = bearer(&s, ADA);
+    pass(&s, GET(&s, "/ai", user));
+    ck_assert_ptr_nonnull(strstr(FIELD(&s, "RateLimit-Policy"), "\"burst\";q=3"));
+    ck_assert_int_eq(refuse(&s, GET(&s, "/_jotgate/usage", user)), 200);
+    ck_assert_ptr_nonnull(strstr(BODY(&s), "\"limits\":[{\"policy\":\"burst\",\"key\":\"subject\","
+                                           "\"limit\":9,\"remaining\":9,\"reset_seconds\":0}"));
+    ck_assert_ptr_nonnull(strstr(BODY(&s), "{\"policy\":\"burst\",\"key\":\"subject\",\"limit\":3,"
+                                           "\"remaining\":2,"));
+    ck_assert_ptr_nonnull(strstr(BODY(&s), ",\"group\":\"ai\"},{\"policy\":\"runs\""));
+    ck_assert_ptr_nonnull(strstr(BODY(&s), "\"unit\":\"concurrent-requests\",\"group\":\"ai\"}]}"));
+    ck_assert_ptr_null(strstr(BODY(&s), "gold"));
+    ck_assert_str_eq(FIELD(&s, "RateLimit-Policy"), "\"burst\";q=9;w=540");
+    stage_close(&s);
+}
+END_TEST
+
 START_TEST(an_anonymous_caller_sees_the_limits_of_the_address) {
     stage_open(&s, LIMITS EVERYTHING);
     ck_assert_int_eq(refuse(&s, GET(&s, "/_jotgate/usage", "")), 200);
@@ -134,5 +156,6 @@ END_TEST
 SUITE_MAIN("gateway/own_paths", alive_is_alive, who_drains_is_not_well, every_spelling_stays_here,
            only_reading_is_allowed, an_app_may_ask_from_a_browser,
            a_user_sees_what_is_left_and_uses_none_of_it,
+           a_user_sees_every_group_of_the_plan_and_no_other_plans,
            an_anonymous_caller_sees_the_limits_of_the_address,
            a_quota_says_when_its_window_begins_and_ends, usage_wants_no_bad_token)
