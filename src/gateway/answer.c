@@ -72,8 +72,9 @@ static int64_t window_s(const struct limit_policy *policy, const struct limit_st
     return s > 0 ? s : 1;
 }
 
-static bool is_reported(const struct exchange *x, size_t i) {
-    return !x->charges[i].policy->is_shadow;
+/* On our own paths other groups' limits stand in the body alone: in a field each name stands once. */
+static bool is_reported(const struct exchange *x, const struct limit_policy *policy) {
+    return !policy->is_shadow && (x->route || policy->group.n == 0);
 }
 
 /* "name";x=N;y=M, after what separates it from the one before. */
@@ -105,7 +106,7 @@ static int add_holds(const struct exchange *x, struct buffer *fields, struct str
                      bool says_policy) {
     for (size_t i = 0; i < x->n_holds; i++) {
         const struct limit_policy *policy = x->holds[i].policy;
-        if (policy->is_shadow)
+        if (!is_reported(x, policy))
             continue;
         TRY(buffer_append(fields, *separator));
         TRY(buffer_printf(fields, "\"" STR_FMT "\"", STR_ARG(policy->name)));
@@ -125,7 +126,7 @@ static int add_limits(const struct exchange *x, struct buffer *fields) {
         return 0;
     for (size_t i = 0; i < x->outcome.n; i++) {
         const struct limit_policy *policy = x->charges[i].policy;
-        if (!is_reported(x, i))
+        if (!is_reported(x, policy))
             continue;
         TRY(add_item(fields, separator, policy->name, "qw", limit_capacity(policy),
                      window_s(policy, &x->outcome.states[i])));
@@ -137,7 +138,7 @@ static int add_limits(const struct exchange *x, struct buffer *fields) {
     separator = STR("\r\nratelimit: ");
     for (size_t i = 0; i < x->outcome.n; i++) {
         const struct limit_state *state = &x->outcome.states[i];
-        if (!is_reported(x, i))
+        if (!is_reported(x, x->charges[i].policy))
             continue;
         int64_t t = ceil_s(until_change_ns(x, i));
         TRY(add_item(fields, separator, x->charges[i].policy->name, "rt", state->remaining, t));
@@ -236,7 +237,7 @@ static struct str message_of(struct exchange *x) {
     return x->reason ? str_of(x->reason) : str_of(problem_row(x->problem)->title);
 }
 
-static const char *hint_of(enum problem problem) {
+static const char *hint_of(const struct exchange *x) {
     /* A table by cause: what the caller can do. */
     static const char *const hints[PROBLEM_COUNT] = {
         [PROBLEM_AMBIGUOUS_PATH] =
@@ -264,7 +265,12 @@ static const char *hint_of(enum problem problem) {
         [PROBLEM_LIMITS_UNAVAILABLE] = "Try again; the gateway is connecting to its Redis.",
         [PROBLEM_TOO_MANY_STREAMS] = "Close a WebSocket before you open another.",
     };
-    return hints[problem];
+    if (x->problem == PROBLEM_KEYS_UNAVAILABLE && x->credentials.api_key.at)
+        return "Try again; API keys cannot be looked up at the moment.";
+    if (x->problem == PROBLEM_NO_AUTHORIZATION && x->route && x->route->access == ACCESS_APIKEY)
+        return "Send an API key as 'x-api-key: jg_...', or the user's access token as "
+               "'Authorization: Bearer <token>'.";
+    return hints[x->problem];
 }
 
 static const char *unit_of(int64_t period_ns) {
@@ -307,7 +313,7 @@ static struct problem_text text_of(struct exchange *x) {
         .problem = x->problem,
         .code = code_of(x),
         .message = message_of(x),
-        .hint = str_of(hint_of(x->problem)),
+        .hint = str_of(hint_of(x)),
         .details = STR_NONE,
         .for_auth = is_service(x, STR("auth")),
     };

@@ -41,8 +41,11 @@ static const struct tier *tier_named(const struct plans *plans, struct str name)
 
 static void tell_unknown(const struct exchange *x, struct str name) {
     if (metrics_count_oddity(x->parts->metrics, x->parts->worker, ODDITY_UNKNOWN_PLAN))
-        log_warn("a token names a plan that is not among plans.tiers; it gets plans.default",
-                 F_STR("plan", str_first(name, 64)));
+        log_warn("a caller's plan is not among plans.tiers; it gets plans.default",
+                 F_STR("plan", str_first(name, 64)),
+                 F_TEXT("said_by", x->record.plan.n > 0   ? "record"
+                                   : x->caller.plan.n > 0 ? "apikey"
+                                                          : "token"));
 }
 
 /* As the record says it, else the token; empty: neither does. */
