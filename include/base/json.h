@@ -46,5 +46,7 @@ bool node_number(const struct node *node, double *value) MUST_USE; /* integers a
 
 /* Append a JSON string with its quotes. Invalid UTF-8 becomes U+FFFD; controls, quotes, backslashes, DEL are escaped. */
 int put_json_string(struct buffer *out, struct str s) MUST_USE;
+/* May it be a string's content byte by byte? (RFC 3629) */
+bool json_is_utf8(struct str s);
 /* Append a node as compact JSON. */
 int put_json_node(struct buffer *out, const struct node *node) MUST_USE;

@@ -172,6 +172,13 @@ static size_t utf8_length(struct str s) {
     return n;
 }
 
+bool json_is_utf8(struct str s) {
+    size_t length;
+    while (s.n > 0 && (length = utf8_length(s)) > 0)
+        s = str_skip(s, length);
+    return s.n == 0;
+}
+
 /* Bytes that stand for themselves; a table, because every line of the log is looked at with it. */
 static const bool PLAIN[256] = {
     [' ' ... '!'] = true,

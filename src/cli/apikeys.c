@@ -28,7 +28,7 @@ static bool is_text(struct str text, size_t most) {
     for (size_t i = 0; i < text.n; i++)
         if ((unsigned char)text.at[i] < ' ' || text.at[i] == 127)
             return false;
-    return text.n > 0 && text.n <= most;
+    return text.n > 0 && text.n <= most && json_is_utf8(text);
 }
 
 static const char *read_scopes(struct order *order, struct str list) {
@@ -40,6 +40,13 @@ static const char *read_scopes(struct order *order, struct str list) {
         order->record.scopes[order->record.n_scopes++] = scope;
     }
     return NULL;
+}
+
+/* UTC; false: there is no such day or second. */
+static bool read_calendar(const struct tm *said, int64_t *s) {
+    struct tm tm = *said;
+    *s = timegm(&tm);
+    return tm.tm_mday == said->tm_mday && tm.tm_sec == said->tm_sec;
 }
 
 /* 90d from now, 2027-01-31 or 2027-01-31T12:00:00Z (UTC), never. */
@@ -55,17 +62,17 @@ static const char *read_expires(struct order *order, const char *text) {
         end = strptime(text, "%Y-%m-%d", &tm);
         if (end && *end == 'T')
             end = strptime(end, "T%H:%M:%SZ", &tm);
-        if (!end || *end)
+        if (!end || *end || !read_calendar(&tm, &order->record.expires_s))
             return "expected a time from now like 12h or 90d, a date like 2027-01-31 or "
                    "2027-01-31T12:00:00Z, or never";
-        order->record.expires_s = timegm(&tm);
     }
     return order->record.expires_s > order->now_s ? NULL : "expected a time that is still to come";
 }
 
 static const char *read_text(struct str *out, const char *value, size_t most) {
     *out = str_of(value);
-    return is_text(*out, most) ? NULL : "expected text that is not empty, short and on one line";
+    return is_text(*out, most) ? NULL
+                               : "expected UTF-8 text that is not empty, short and on one line";
 }
 
 static const char *read_option(struct order *order, const char *name, const char *value) {

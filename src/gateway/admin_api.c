@@ -74,7 +74,7 @@ static bool decode(struct str raw, struct arena *arena, struct str *out) {
             return false;
     }
     *out = (struct str){at, n};
-    return at && n > 0 && n <= DENIAL_VALUE_MAX;
+    return at && n > 0 && n <= DENIAL_VALUE_MAX && json_is_utf8(*out);
 }
 
 /* The action of this path and method; NULL: the method is not taken, or (x->allowed_methods of 0) there is no such path. */
@@ -102,7 +102,8 @@ static const struct admin_action *choose(struct exchange *x, struct str *subject
         action = find_action(x, str_skip(rest, slash));
         if (action && !decode(str_first(rest, slash), &x->arena, subject)) {
             admin_refuse(x, PROBLEM_INVALID_BODY,
-                         "the subject: expected 1 to 256 bytes without controls, percent-encoded");
+                         "the subject: expected 1 to 256 bytes of UTF-8 without controls, "
+                         "percent-encoded");
             return NULL;
         }
     }

@@ -265,9 +265,15 @@ static const char *read_amount(struct admin_call *admin, const struct node *root
     return usage->policy.at ? NULL : "out of memory";
 }
 
+static const char *unreadable(const struct admin_call *admin, const char *why) {
+    const char *text = arena_printf(&admin->x->arena, "the body: %s", why).at;
+    return text ? text : "the body is not JSON";
+}
+
 static void change(struct admin_call *admin, int sign) {
-    struct doc *doc = doc_parse(buffer_bytes(&admin->body), NULL);
-    const char *wrong = read_amount(admin, doc ? doc_root(doc) : NULL);
+    char why[160];
+    struct doc *doc = doc_parse(buffer_bytes(&admin->body), why);
+    const char *wrong = doc ? read_amount(admin, doc_root(doc)) : unreadable(admin, why);
     doc_free(doc);
     if (wrong) {
         admin_refuse(admin->x, PROBLEM_INVALID_BODY, wrong);

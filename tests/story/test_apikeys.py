@@ -32,7 +32,7 @@ def hold_open(request, wire):
 
 class KeyStory(RedisStory):
     more = {
-        "routes": [route("/keys"), route("/counted", limits=["per_key"]), route("/scoped", require={"scope": "read write"}), {"path": "/mine", "access": "user", "upstream": "@PROJECT@", "limits": []}],
+        "routes": [route("/keys"), route("/counted", limits=["per_key"]), route("/scoped", require={"scope": "write"}), {"path": "/mine", "access": "user", "upstream": "@PROJECT@", "limits": []}],
         "limits": {"per_key": {"key": "apikey", "rate": "1/hour"}},
         "auth_failures": {"rate": "600/minute", "burst": 300},
     }  # fmt: skip
@@ -151,15 +151,27 @@ class Life(KeyStory):
                 self.project.clear()
                 self.assertEqual(self.show(bad).status, 401)
                 self.assert_nothing_upstream()
-        self.assert_problem(self.get("/keys"), 401, "no_authorization")
+        self.assertIn("x-api-key", self.assert_problem(self.get("/keys"), 401, "no_authorization")["hint"])
+        self.assertNotIn("x-api-key", self.assert_problem(self.get("/mine"), 401, "no_authorization")["hint"])
         self.assert_problem(self.get("/keys", [("x-api-key", key)], token=self.token()), 400, "invalid_request")
 
     def test_scopes_and_plans_count(self):
         self.begin()
         self.gateway.wait_until(lambda: self.gateway.metrics()["jotgate_feed_age_seconds"] >= 0, "the feed")
         self.assertEqual(self.show(self.create("--scopes", "read,write"), "/scoped").status, 200)
-        self.assert_problem(self.show(self.create("--scopes", "read"), "/scoped"), 403, "insufficient_scope")
+        self.assert_problem(self.show(self.create("--scopes", "read,rewrite"), "/scoped"), 403, "insufficient_scope")
         self.assertIn("no tier", self.apikeys("create", "--subject", "ada", "--plan", "gold", code=2)[1])
+
+    def test_what_no_key_can_have_is_refused(self):
+        self.begin()
+        year = time.gmtime().tm_year + 2
+        for day in (f"{year}-02-30", f"{year}-04-31", f"{year}-13-01", f"{year}-01-31T24:00:00Z", f"{year}-01-31T12:00:60Z", f"{year}-01-31x", "2001-01-01"):
+            self.assertIn("--expires", self.apikeys("create", "--subject", "ada", "--expires", day, code=2)[1], day)
+        for subject in (b"\xff", b"caf\xc3", b"a\nb", b"\x7f", b"\xed\xa0\x80", b""):
+            self.assertIn("--subject", self.apikeys("create", "--subject", subject, code=2)[1], subject)
+        self.assertEqual(self.apikeys("list")[0].count("\n"), 1)  # the heading
+        for subject, expires in (("café", f"{year}-01-31"), ("ada", f"{year}-12-31T23:59:59Z")):
+            self.assertEqual(self.show(self.create("--expires", expires, subject=subject)).status, 200)
 
     def test_what_is_denied_to_a_user_is_denied_to_their_keys(self):
         admin = "an-admin-token-of-more-than-32-bytes"
@@ -212,7 +224,7 @@ class Trouble(KeyStory):
         self.redis.kill()
         self.wait_for_redis(self.gateway, is_up=False)
         self.assertEqual(self.show(key).status, 200)
-        self.assert_problem(self.show(other), 503, "keys_unavailable")
+        self.assertEqual(self.assert_problem(self.show(other), 503, "keys_unavailable")["hint"], "Try again; API keys cannot be looked up at the moment.")
         self.wait_for_status(key, 503)
         self.redis.spawn()  # empty
         self.wait_for_redis(self.gateway)

@@ -86,6 +86,12 @@ class WithoutRedis(Admin, Story):
         self.assertEqual((line["of"], line["ip"]), ("ada", "127.0.0.1"))
         self.assertNotIn(TOKEN, "\n".join(self.gateway.lines))
 
+    def test_a_subject_is_text(self):
+        self.start()
+        for subject in ("%ff", "caf%c3", "%00", "a%0ab", "%"):
+            self.assert_problem(self.admin("PUT", f"subjects/{subject}", {"plan": "pro"}), 400)
+        self.assertEqual(self.admin("PUT", "subjects/caf%C3%A9", {"plan": "pro"}).json()["subject"], "café")
+
     def test_a_body_in_pieces(self):
         self.start()
         with Wire.to(self.gateway.port) as wire:

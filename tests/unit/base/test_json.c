@@ -234,6 +234,7 @@ START_TEST(broken_utf8_becomes_the_replacement_character) {
     for
         EACH(BAD, i) {
             BUFFER out = {0};
+            ck_assert(!json_is_utf8(BAD[i]));
             ck_assert_int_eq(put_json_string(&out, BAD[i]), 0);
             ck_assert(str_starts(buffer_bytes(&out), STR("\"\xef\xbf\xbd")));
             DOC *doc = doc_parse(buffer_bytes(&out), NULL);

@@ -199,7 +199,12 @@ START_TEST(garbage_is_refused_and_told_what_is_wrong) {
         {"/_jotgate/subjects/ada/grant", "{\"policy\":\"daily\",\"n\":0}", "n:"},
         {"/_jotgate/subjects/ada/grant", "{\"policy\":\"daily\",\"n\":-1}", "n:"},
         {"/_jotgate/subjects/ada/charge", "{\"policy\":\"daily\",\"n\":1e3}", "n:"},
+        {"/_jotgate/subjects/ada/charge", "{\"policy\":\"daily\",\"n\":99999999999999999999999}",
+         "a number is out of range"},
         {"/_jotgate/subjects/%/revoke", "", "subject"},
+        {"/_jotgate/subjects/%ff/revoke", "", "UTF-8"},
+        {"/_jotgate/subjects/%ed%a0%80/revoke", "", "UTF-8"},
+        {"/_jotgate/subjects/caf%c3/revoke", "", "UTF-8"},
         {"/_jotgate/subjects/a%0Ab/revoke", "", "subject"},
         {"/_jotgate/subjects//revoke", "", "subject"},
     };
