@@ -17,6 +17,7 @@
 #include "gateway/relay.h"
 #include "gateway/streams.h"
 #include "gateway_internal.h"
+#include "gauges.h"
 #include "io/feed.h"
 #include "io/redis.h"
 #include "io/redis_slots.h"
@@ -25,8 +26,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-
-#define GAUGE_PERIOD_NS NS_PER_S
 
 static void on_request(void *arg, struct client *client) {
     struct exchange *x = exchange_new(arg, client, true);
@@ -121,87 +120,6 @@ static const struct upstream_events upstream_events = {
     .on_writable = on_upstream_writable,
     .on_failed = on_upstream_failed,
 };
-
-static void copy_redis_gauges(struct gateway *gateway) {
-    struct metrics *metrics = gateway->parts.metrics;
-    size_t worker = gateway->parts.worker;
-    if (!gateway->redis)
-        return;
-    struct redis_stats redis = redis_stats(gateway->redis);
-    metrics_set(metrics, worker, GAUGE_REDIS_UP, (int64_t)redis.n_up);
-    metrics_set(metrics, worker, GAUGE_REDIS_AWAY, (int64_t)(redis.n_servers - redis.n_up));
-    if (worker == 0) /* of the process, not of each of its workers */
-        metrics_set(metrics, worker, GAUGE_REDIS_MACHINES,
-                    (int64_t)counting_machines(gateway->parts.counting));
-    metrics_set(metrics, worker, GAUGE_REDIS_UNSETTLED,
-                (int64_t)counting_unsettled(gateway->parts.counting, worker == 0));
-    metrics_set(metrics, worker, GAUGE_REDIS_OPENINGS, (int64_t)redis.openings);
-    metrics_set(metrics, worker, GAUGE_REDIS_CONNECTS, (int64_t)redis.connects);
-    metrics_set(metrics, worker, GAUGE_REDIS_MICROSECONDS, (int64_t)(redis.latency_sum_ns / 1000));
-    for (size_t i = 0; i < REDIS_VERDICTS; i++)
-        metrics_set(metrics, worker, (enum metrics_gauge)(GAUGE_REDIS_CALLS + i),
-                    (int64_t)redis.ended[i]);
-}
-
-static void copy_api_key_gauges(struct gateway *gateway) {
-    struct metrics *metrics = gateway->parts.metrics;
-    size_t worker = gateway->parts.worker;
-    struct api_keys_stats keys = api_keys_stats(gateway->api_keys);
-    for (size_t i = 0; i < API_KEYS_RESULTS; i++)
-        metrics_set(metrics, worker, (enum metrics_gauge)(GAUGE_API_KEYS_GOOD + i),
-                    (int64_t)keys.results[i]);
-    metrics_set(metrics, worker, GAUGE_API_KEY_FETCHES, (int64_t)keys.fetches);
-    if (worker == 0) /* every worker is told */
-        metrics_set(metrics, worker, GAUGE_API_KEY_CHANGES, (int64_t)keys.changes);
-    metrics_set(metrics, worker, GAUGE_API_KEYS_HELD, (int64_t)keys.n_held);
-}
-
-/* Gauges are other rooms' state: copied out once a second, so that a scrape never touches a worker's memory. */
-static void copy_gauges(struct timer *timer) {
-    struct gateway *gateway = CONTAINER_OF(timer, struct gateway, gauge_timer);
-    struct metrics *metrics = gateway->parts.metrics;
-    size_t worker = gateway->parts.worker;
-    struct upstream_stats pool = upstream_pool_stats(gateway->pool);
-    struct token_cache_stats cache = token_cache_stats(gateway->cache);
-    struct front_stats front =
-        gateway->front ? front_stats(gateway->front) : (struct front_stats){0};
-
-    metrics_set(metrics, worker, GAUGE_CONNECTIONS, (int64_t)gateway_count_connections(gateway));
-    metrics_set(metrics, worker, GAUGE_REQUESTS, (int64_t)gateway_count_requests(gateway));
-    metrics_set(metrics, worker, GAUGE_ACCEPTED, (int64_t)front.n_accepted);
-    metrics_set(metrics, worker, GAUGE_REFUSED_FULL, (int64_t)front.n_refused_full);
-    metrics_set(metrics, worker, GAUGE_REFUSED_PER_IP, (int64_t)front.n_refused_per_ip);
-    metrics_set(metrics, worker, GAUGE_EVICTED, (int64_t)front.n_evicted);
-    metrics_set(metrics, worker, GAUGE_UPSTREAM_OPEN, (int64_t)pool.n_open);
-    metrics_set(metrics, worker, GAUGE_UPSTREAM_IDLE, (int64_t)pool.n_idle);
-    metrics_set(metrics, worker, GAUGE_UPSTREAM_QUEUED, (int64_t)pool.n_queued);
-    metrics_set(metrics, worker, GAUGE_UPSTREAM_EJECTED, (int64_t)pool.n_ejected);
-    metrics_set(metrics, worker, GAUGE_UPSTREAM_EJECTIONS, (int64_t)pool.n_ejections);
-    metrics_set(metrics, worker, GAUGE_UPSTREAM_OVERLOADS, (int64_t)pool.n_overloads);
-    metrics_set(metrics, worker, GAUGE_UPSTREAM_CONNECTS, (int64_t)pool.n_connects);
-    metrics_set(metrics, worker, GAUGE_UPSTREAM_REUSES, (int64_t)pool.n_reuses);
-    metrics_set(metrics, worker, GAUGE_UPSTREAM_RETRIES, (int64_t)pool.n_retries);
-    metrics_set(metrics, worker, GAUGE_WEBSOCKETS, (int64_t)gateway->n_tunnels);
-    metrics_set(metrics, worker, GAUGE_WEBSOCKET_BYTES_IN, (int64_t)gateway->tunnel_bytes_in);
-    metrics_set(metrics, worker, GAUGE_WEBSOCKET_BYTES_OUT, (int64_t)gateway->tunnel_bytes_out);
-    metrics_set(metrics, worker, GAUGE_WEBSOCKETS_OVER_IP, (int64_t)gateway->n_over_ip);
-    metrics_set(metrics, worker, GAUGE_WEBSOCKETS_OVER_SUBJECT, (int64_t)gateway->n_over_subject);
-    for (size_t i = 0; i < HANDSHAKE_COUNT; i++)
-        metrics_set(metrics, worker, (enum metrics_gauge)(GAUGE_TLS_HANDSHAKES + i),
-                    (int64_t)front.n_handshakes[i]);
-    copy_redis_gauges(gateway);
-    copy_api_key_gauges(gateway);
-    const struct checks *checks = &gateway->checks;
-    metrics_set(metrics, worker, GAUGE_CHECKS, (int64_t)checks->n_checked);
-    metrics_set(metrics, worker, GAUGE_CHECK_MICROSECONDS, checks->total_ns / 1000);
-    metrics_set(metrics, worker, GAUGE_CHECKS_QUEUED, (int64_t)checks->n_queued);
-    metrics_set(metrics, worker, GAUGE_CHECKS_REFUSED, (int64_t)checks->n_refused);
-    metrics_set(metrics, worker, GAUGE_CHECKS_WAITING, (int64_t)check_queue_count(checks->queue));
-    metrics_set(metrics, worker, GAUGE_CACHED_TOKENS, (int64_t)cache.n_entries);
-    metrics_set(metrics, worker, GAUGE_CACHED_TOKEN_BYTES, (int64_t)cache.total_bytes);
-    loop_timer_set(gateway->parts.loop, timer,
-                   loop_now(gateway->parts.loop)->mono_ns + GAUGE_PERIOD_NS, copy_gauges);
-}
 
 static struct front_limits front_limits_of(const struct gateway_parts *parts) {
     const struct http_limits *http = &parts->settings->http;
@@ -336,7 +254,7 @@ struct gateway *gateway_new(const struct gateway_parts *parts) {
     int failure = start_redis(gateway);
     if (failure < 0)
         return give_up(gateway, failure);
-    copy_gauges(&gateway->gauge_timer);
+    gauges_start(gateway);
     return gateway;
 }
 
