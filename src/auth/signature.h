@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 #include "auth/algorithm.h"
-#include "base/buffer.h"
-#include "base/cleanup.h"
 #include "material.h"
 
-/* What only a cryptographic library can do; this room's door to OpenSSL. */
+/* What only a cryptographic library can do: is a signature good? */
 
 bool sha256(struct str bytes, unsigned char digest[32]) MUST_USE; /* false when the library fails */
 
-/* ---- verifying: made once per key, immutable, used by many threads at once ---- */
+/* Made once per key, immutable, used by many threads at once. */
 struct verifier;
 
 /* What a key of this type, curve and size may do by RFC 7518 3.1 and RFC 8037 3.1 when its `alg` does not say. */
@@ -27,24 +25,3 @@ int verifier_check(const struct verifier *verifier, enum algorithm algorithm, st
                    struct str signature) MUST_USE;
 /* The RSA modulus' bits; 0 for other keys. */
 int verifier_rsa_bits(const struct verifier *verifier);
-
-/* ---- signing: for tests, tools and the demo ---- */
-struct private_key;
-
-/* NULL with a constant reason. */
-struct private_key *private_key_from_pem(struct str pem, const char **why) MUST_USE;
-struct private_key *private_key_from_material(const struct key_material *material,
-                                              const char **why) MUST_USE;
-/* A new pair of the kind that the algorithm asks for (not HMAC). NULL when the library fails. */
-struct private_key *private_key_new(enum algorithm algorithm) MUST_USE;
-void private_key_free(struct private_key *key); /* takes NULL */
-CLEANUP_FUNCTION(struct private_key, private_key_free)
-
-/* The public part, in the arena. False when the library fails. */
-bool private_key_material(const struct private_key *key, struct key_material *material,
-                          struct arena *arena) MUST_USE;
-/* Appends it as PEM (PKCS#8, not encrypted). -EIO, -ENOMEM. */
-int private_key_put_pem(const struct private_key *key, struct buffer *pem) MUST_USE;
-/* Appends the raw signature by any algorithm but HMAC and ECDSA. -EIO, -ENOMEM. */
-int private_key_sign(const struct private_key *key, enum algorithm algorithm, struct str input,
-                     struct buffer *signature) MUST_USE;

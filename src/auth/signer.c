@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "private_key.h"
 #include "signature.h"
 #include "thumbprint.h"
 #include <assert.h>
