@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
+#include "base/hash.h"
 #include "base/str.h"
 #include "limit/bucket.h"
 #include "limit/window.h"
@@ -44,6 +45,10 @@ struct limit_policy {
 };
 /* The most that may come at once when nothing was used: a rate's burst, a quota's limit, what is concurrent. */
 int64_t limit_capacity(const struct limit_policy *policy);
+/* What a rate or a quota counts with: the same for policies that share their counters, whatever their names. A bucket belongs to one
+ * rule for life, so a rate's rule is part of it; of a quota only its period. As the key of its callers' hashes it lets no spelling of a
+ * caller's key reach another policy's counters. */
+struct hash128 limit_policy_hash(const struct hash_key *key, const struct limit_policy *policy);
 
 /* One caller meets one policy that counts. */
 struct limit_charge {

@@ -206,25 +206,10 @@ static bool shard_makes_room(struct shard *shard, const struct memory_limits *li
 
 /* ---- one charge -------------------------------------------------------------------------------- */
 
-/* The rate is part of what is hashed: a bucket belongs to one rule for life. A quota's limit is not: what was used of it counts under
- * whatever limit the caller has now. A policy's hash is the key of its callers' hashes, so no spelling of a caller's key reaches another
- * policy's counters. */
 static struct place place_of(struct memory_limits *limits, const struct limit_charge *charge) {
     const struct limit_policy *policy = charge->policy;
     assert((unsigned)policy->key < LIMIT_KEY_COUNT && (unsigned)policy->kind < LIMIT_COUNTED_KINDS);
-    struct {
-        struct hash128 counter;
-        int64_t period, count, burst;
-    } named = {.counter = hash128(&limits->key, policy->counter)};
-    if (policy->kind == LIMIT_RATE) {
-        named.period = policy->rate.period_ns;
-        named.count = policy->rate.count;
-        named.burst = policy->rate.burst;
-    } else {
-        named.period = policy->quota.kind;
-    }
-    struct place place = {0};
-    place.policy = hash128(&limits->key, (struct str){(const char *)&named, sizeof(named)});
+    struct place place = {.policy = limit_policy_hash(&limits->key, policy)};
     struct hash_key policy_key = {place.policy.lo, place.policy.hi};
     place.hash = hash128(&policy_key, charge->key);
     size_t table = policy->key * LIMIT_COUNTED_KINDS + policy->kind;

@@ -19,6 +19,22 @@ int64_t limit_capacity(const struct limit_policy *policy) {
                                             : policy->rate.burst;
 }
 
+struct hash128 limit_policy_hash(const struct hash_key *key, const struct limit_policy *policy) {
+    assert((unsigned)policy->kind < LIMIT_COUNTED_KINDS);
+    struct {
+        struct hash128 counter;
+        int64_t key, kind, period, count, burst;
+    } named = {.counter = hash128(key, policy->counter), .key = policy->key, .kind = policy->kind};
+    if (policy->kind == LIMIT_RATE) {
+        named.period = policy->rate.period_ns;
+        named.count = policy->rate.count;
+        named.burst = policy->rate.burst;
+    } else {
+        named.period = policy->quota.kind;
+    }
+    return hash128(key, (struct str){(const char *)&named, sizeof(named)});
+}
+
 /* The policy's windows, as this subscriber has them. */
 static struct window_rule windows_of(const struct limit_charge *charge) {
     struct window_rule rule = charge->policy->quota;

@@ -89,23 +89,8 @@ static void unlock(struct shard *shard) {
     (void)failed;
 }
 
-/* The rule is part of it, as in memory (memory_limits.c): a bucket belongs to one rule for life. */
 static struct hash128 hash_of(const struct purses *purses, const struct limit_charge *charge) {
-    const struct limit_policy *policy = charge->policy;
-    struct {
-        struct hash128 counter;
-        int64_t key, kind, period, count, burst;
-    } named = {.counter = hash128(&purses->key, policy->counter),
-               .key = policy->key,
-               .kind = policy->kind};
-    if (policy->kind == LIMIT_RATE) {
-        named.period = policy->rate.period_ns;
-        named.count = policy->rate.count;
-        named.burst = policy->rate.burst;
-    } else {
-        named.period = policy->quota.kind;
-    }
-    struct hash128 rule = hash128(&purses->key, (struct str){(const char *)&named, sizeof(named)});
+    struct hash128 rule = limit_policy_hash(&purses->key, charge->policy);
     struct hash_key rule_key = {rule.lo, rule.hi};
     return hash128(&rule_key, charge->key);
 }

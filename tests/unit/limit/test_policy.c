@@ -110,6 +110,49 @@ START_TEST(what_was_used_is_told_to_the_debt_and_a_part_of_a_call_is_a_call) {
 }
 END_TEST
 
+static bool same_hash(const struct limit_policy *a, const struct limit_policy *b) {
+    static const struct hash_key key = {1, 2};
+    struct hash128 of_a = limit_policy_hash(&key, a), of_b = limit_policy_hash(&key, b);
+    return of_a.lo == of_b.lo && of_a.hi == of_b.hi;
+}
+
+START_TEST(a_rates_counter_belongs_to_its_rule) {
+    const struct limit_policy steady = {.name = STR("one"),
+                                        .counter = STR("plan/default/burst"),
+                                        .key = LIMIT_KEY_SUBJECT,
+                                        .kind = LIMIT_RATE,
+                                        .rate = {.period_ns = NS_PER_S, .count = 10, .burst = 5}};
+    struct limit_policy other = steady;
+    other.name = STR("two");
+    other.is_shadow = true;
+    ck_assert(same_hash(&steady, &other));
+    other.rate.burst++;
+    ck_assert(!same_hash(&steady, &other));
+    other = steady, other.rate.count++;
+    ck_assert(!same_hash(&steady, &other));
+    other = steady, other.rate.period_ns++;
+    ck_assert(!same_hash(&steady, &other));
+    other = steady, other.key = LIMIT_KEY_IP;
+    ck_assert(!same_hash(&steady, &other));
+    other = steady, other.counter = STR("plan/default/bursts");
+    ck_assert(!same_hash(&steady, &other));
+}
+END_TEST
+
+START_TEST(a_quotas_counter_outlives_its_limit) {
+    const struct limit_policy by_month = {
+        .counter = STR("plan/default/by_month"),
+        .key = LIMIT_KEY_SUBJECT,
+        .kind = LIMIT_QUOTA,
+        .quota = {.kind = WINDOW_MONTH, .limit = 8, .zone = &ZONE_UTC}};
+    struct limit_policy other = by_month;
+    other.quota.limit = 80;
+    ck_assert(same_hash(&by_month, &other));
+    other.quota.kind = WINDOW_DAY;
+    ck_assert(!same_hash(&by_month, &other));
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("limit/policy");
     TCase *names = tcase_create("names");
@@ -124,6 +167,8 @@ int main(void) {
     tcase_add_test(counters, debt_of_a_rate_is_paid_by_the_rate);
     tcase_add_test(counters, no_debt_is_too_large_to_be_told);
     tcase_add_test(counters, what_was_used_is_told_to_the_debt_and_a_part_of_a_call_is_a_call);
+    tcase_add_test(counters, a_rates_counter_belongs_to_its_rule);
+    tcase_add_test(counters, a_quotas_counter_outlives_its_limit);
     suite_add_tcase(suite, counters);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
