@@ -98,3 +98,13 @@ __attribute__((unused)) static void server_freeze(const struct server *server) {
 __attribute__((unused)) static void server_thaw(const struct server *server) {
     kill(server->pid, SIGCONT);
 }
+
+/* A server of one's own, and a client that reaches it. */
+__attribute__((unused)) static void serve(struct server *server, struct client *client,
+                                          int64_t timeout_ns) {
+    char url[64];
+    server_start(server, "");
+    snprintf(url, sizeof(url), "redis://127.0.0.1:%u", server->port);
+    client_open(client, url, NULL, timeout_ns);
+    RUN_UNTIL(client->loop, IS_UP(client));
+}

@@ -21,13 +21,9 @@ static int64_t below(int64_t n) {
 }
 
 static void open_up(void) {
-    char url[64];
-    server_start(&server, "");
-    snprintf(url, sizeof(url), "redis://127.0.0.1:%u", server.port);
-    client_open(&client, url, NULL, PATIENT_NS);
+    serve(&server, &client, PATIENT_NS);
     limits = redis_limits_new(client.redis, STR("jotgate:"));
     ck_assert_ptr_nonnull(limits);
-    RUN_UNTIL(client.loop, IS_UP(&client));
 }
 
 static void close_all(void) {

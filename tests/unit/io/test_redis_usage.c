@@ -16,14 +16,10 @@ static const struct limit_charge both[] = {{.policy = &policy_quota, .key = STR(
                                            {.policy = &policy_rate, .key = STR("u"), .cost = 1}};
 
 static void open_up(void) {
-    char url[64];
-    server_start(&server, "");
-    snprintf(url, sizeof(url), "redis://127.0.0.1:%u", server.port);
-    client_open(&client, url, NULL, PATIENT_NS);
+    serve(&server, &client, PATIENT_NS);
     limits = redis_limits_new(client.redis, STR("jotgate:"));
     usage = redis_usage_new(client.redis, STR("jotgate:"));
     ck_assert(limits && usage);
-    RUN_UNTIL(client.loop, IS_UP(&client));
 }
 
 static void close_all(void) {
