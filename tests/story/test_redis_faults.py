@@ -40,6 +40,13 @@ def certificate(name, san):
                            "-addext", "basicConstraints=critical,CA:FALSE")  # fmt: skip
 
 
+def until(condition, what, seconds=DEADLINE_S):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        time.sleep(0.05)
+
+
 class SafeRedis(Redis):
     """Speaks TLS on a port of its own, besides the plain one that the test asks through."""
 
@@ -173,20 +180,14 @@ class Watched(FaultStory):
     def setUp(self):
         super().setUp()
         self.replica = self.redis_here(Redis, "--replicaof", f"127.0.0.1 {self.redis.port}")
-        self.until(lambda: self.role(self.replica)[3:4] == ["connected"], "the replica to follow")
+        until(lambda: self.role(self.replica)[3:4] == ["connected"], "the replica to follow")
         self.sentinels = [self.sentinel() for _ in range(3)]
-        self.until(lambda: all(len(s.ask("SENTINEL", "sentinels", "main")) == 2 and len(s.ask("SENTINEL", "replicas", "main")) == 1 for s in self.sentinels),
+        until(lambda: all(len(s.ask("SENTINEL", "sentinels", "main")) == 2 and len(s.ask("SENTINEL", "replicas", "main")) == 1 for s in self.sentinels),
                    "the Sentinels to know one another")  # fmt: skip
 
     @staticmethod
     def role(redis):
         return redis.ask("ROLE")
-
-    def until(self, condition, what, seconds=DEADLINE_S):
-        end = time.monotonic() + seconds
-        while not condition():
-            self.assertLess(time.monotonic(), end, f"waited {seconds} s for {what}")
-            time.sleep(0.05)
 
     def sentinel(self):
         sentinel = Sentinel(f"sentinel monitor main 127.0.0.1 {self.redis.port} 2\nsentinel down-after-milliseconds main 500\n"
@@ -203,7 +204,7 @@ class Watched(FaultStory):
         self.wait_for_redis(self.gateway)
         token = self.token()
         self.assertEqual(self.statuses(4, token), [200] * 4)
-        self.until(lambda: len(self.replica.limit_keys()) == 1, "the replica to have it")
+        until(lambda: len(self.replica.limit_keys()) == 1, "the replica to have it")
         self.redis.kill()
         self.wait_for_redis(self.gateway, is_up=False)
         self.assertEqual(self.statuses(2, token), [200] * 2)  # its share
@@ -267,19 +268,12 @@ class Cluster:
             node.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
         for node in self.nodes[1:]:
             node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port, self.nodes[0].bus_port)
-        self.until(lambda: all("cluster_known_nodes:6" in node.ask("CLUSTER", "INFO") for node in self.nodes), "the nodes to meet")
+        until(lambda: all("cluster_known_nodes:6" in node.ask("CLUSTER", "INFO") for node in self.nodes), "the nodes to meet")
         for master, replica in zip(self.nodes[:3], self.nodes[3:]):
-            self.until(lambda m=master, r=replica: m.id in r.ask("CLUSTER", "NODES"), "a replica to know its master")
+            until(lambda m=master, r=replica: m.id in r.ask("CLUSTER", "NODES"), "a replica to know its master")
             replica.ask("CLUSTER", "REPLICATE", master.id)
-        self.until(lambda: all("cluster_state:ok" in node.ask("CLUSTER", "INFO") for node in self.nodes), "the Cluster")
-        self.until(lambda: all(replica.ask("ROLE")[3:4] == ["connected"] for replica in self.nodes[3:]), "the replicas to follow")
-
-    @staticmethod
-    def until(condition, what, seconds=DEADLINE_S):
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, f"waited {seconds} s for {what}"
-            time.sleep(0.05)
+        until(lambda: all("cluster_state:ok" in node.ask("CLUSTER", "INFO") for node in self.nodes), "the Cluster")
+        until(lambda: all(replica.ask("ROLE")[3:4] == ["connected"] for replica in self.nodes[3:]), "the replicas to follow")
 
     @property
     def url(self):
