@@ -16,6 +16,11 @@ struct tls_client *tls_client_new(char why[160]) MUST_USE;
 /* For another protocol than HTTP: no ALPN; `ca_file` (PEM; empty: the system) is trusted instead of the
  * system's authorities. Blocks while it is read (base/file.h). NULL with why. */
 struct tls_client *tls_client_new_private(struct str ca_file, char why[160]) MUST_USE;
+/* For a server of our own, known by the key of one of its certificates (of the settings' `tls`, n > 0): nothing else is looked at, neither
+ * names nor dates nor authorities. The keys' own files are not read. Blocks as above. NULL with why. */
+struct tls_files;
+struct tls_client *tls_client_new_pinned(const struct tls_files *files, size_t n,
+                                         char why[160]) MUST_USE;
 void tls_client_free(struct tls_client *tls); /* takes NULL; no stream may be open */
 
 /* One connection's TLS. */

@@ -136,6 +136,7 @@ static const struct { long code; const char *text; } verify_texts[] = {
     {X509_V_ERR_IP_ADDRESS_MISMATCH,                 UNVERIFIED "it is for another address"},
     {X509_V_ERR_INVALID_PURPOSE,                     UNVERIFIED "it is not for servers"},
     {X509_V_ERR_CERT_SIGNATURE_FAILURE,              UNVERIFIED "bad signature"},
+    {X509_V_ERR_APPLICATION_VERIFICATION,            UNVERIFIED "it has another key than the settings' tls"},
     {X509_V_ERR_CERT_REVOKED,                        UNVERIFIED "certificate is revoked"},
 };
 /* clang-format on */

@@ -91,6 +91,16 @@ bool tls_certificate_load(struct tls_certificate *certificate, const struct tls_
     return false;
 }
 
+bool tls_certificate_load_public(struct tls_certificate *certificate, struct str path, char *why,
+                                 size_t n_why) {
+    *certificate = (struct tls_certificate){0};
+    ERR_clear_error();
+    if (load_chain(certificate, path, why, n_why))
+        return true;
+    tls_certificate_fini(certificate);
+    return false;
+}
+
 void tls_certificate_fini(struct tls_certificate *certificate) {
     X509_free(certificate->leaf);
     sk_X509_pop_free(certificate->chain, X509_free);

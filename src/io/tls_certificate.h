@@ -15,6 +15,9 @@ struct tls_certificate {
 /* False with why: which file, and what is wrong with it. */
 bool tls_certificate_load(struct tls_certificate *certificate, const struct tls_files *files,
                           char *why, size_t n_why) MUST_USE;
+/* The same without the key, whose file need not be there. */
+bool tls_certificate_load_public(struct tls_certificate *certificate, struct str path, char *why,
+                                 size_t n_why) MUST_USE;
 void tls_certificate_fini(struct tls_certificate *certificate);
 
 /* What a client asks for: a name (SNI), else an address. */

@@ -5,7 +5,9 @@
 #include "base/cidr.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "tls_certificate.h"
 #include "tls_state.h"
+#include <assert.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -26,7 +28,9 @@ struct tls_client {
     SSL_CTX *ctx;
     BIO_METHOD *method;
     struct session sessions[SESSIONS];
-    size_t next_session; /* to be replaced when all are taken */
+    size_t next_session;            /* to be replaced when all are taken */
+    struct tls_certificate *pinned; /* n_pinned of them; none: the chain and the name count */
+    size_t n_pinned;
 };
 
 /* ---- sessions */
@@ -141,9 +145,47 @@ struct tls_client *tls_client_new_private(struct str ca_file, char why[160]) {
     return tls;
 }
 
+/* In place of OpenSSL's verification. That the other side has the key, and not only the certificate, the handshake itself
+ * proves (RFC 8446 4.4.3). */
+static int is_pinned(X509_STORE_CTX *store, void *arg) {
+    const struct tls_client *tls = arg;
+    EVP_PKEY *shown = X509_get0_pubkey(X509_STORE_CTX_get0_cert(store));
+    for (size_t i = 0; shown && i < tls->n_pinned; i++)
+        if (EVP_PKEY_eq(shown, X509_get0_pubkey(tls->pinned[i].leaf)) == 1)
+            return 1;
+    X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+    return 0;
+}
+
+static bool pin(struct tls_client *tls, const struct tls_files *files, size_t n, char why[160]) {
+    tls->pinned = calloc(n, sizeof(*tls->pinned));
+    if (!tls->pinned) {
+        snprintf(why, 160, "out of memory");
+        return false;
+    }
+    for (; tls->n_pinned < n; tls->n_pinned++)
+        if (!tls_certificate_load_public(&tls->pinned[tls->n_pinned],
+                                         files[tls->n_pinned].certificate, why, 160))
+            return false;
+    SSL_CTX_set_cert_verify_callback(tls->ctx, is_pinned, tls);
+    return true;
+}
+
+struct tls_client *tls_client_new_pinned(const struct tls_files *files, size_t n, char why[160]) {
+    struct tls_client *tls = tls_client_new(why);
+    assert(n > 0);
+    if (tls && pin(tls, files, n, why))
+        return tls;
+    tls_client_free(tls);
+    return NULL;
+}
+
 void tls_client_free(struct tls_client *tls) {
     if (!tls)
         return;
+    for (size_t i = 0; i < tls->n_pinned; i++)
+        tls_certificate_fini(&tls->pinned[i]);
+    free(tls->pinned);
     for (size_t i = 0; i < SESSIONS; i++)
         forget_session(&tls->sessions[i]);
     SSL_CTX_free(tls->ctx);

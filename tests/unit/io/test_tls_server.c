@@ -435,6 +435,103 @@ START_TEST(stream_keeps_what_it_was_made_of) {
 }
 END_TEST
 
+/* ---- pins */
+
+/* A client of ours that knows these files meets the server; how that ended for it. */
+static int meet_pinned(const struct tls_files *files, size_t n) {
+    struct connection here, there;
+    struct endpoint at;
+    char refusal[160];
+    int listener = rig_listen(&at);
+    struct tls_client *tls = tls_client_new_pinned(files, n, refusal);
+    ck_assert_msg(tls != NULL, "%s", refusal);
+    ck_assert_int_eq(connection_connect(&here, loop, &at, tls, STR("localhost"), note), 0);
+    ck_assert_int_eq(connection_accept(&there, loop, rig_accept(loop, listener), server, note), 0);
+    RUN_UNTIL(loop, here.state == CONNECTION_OPEN || here.state == CONNECTION_FAILED);
+    int failure = here.state == CONNECTION_OPEN ? 0 : here.failure;
+    if (failure < 0)
+        ck_assert_str_eq(here.failure_text,
+                         "certificate verify failed: it has another key than the settings' tls");
+    connection_close(&here);
+    connection_close(&there);
+    tls_client_free(tls);
+    close(listener);
+    return failure;
+}
+
+/* A second certificate for the first one's key, or the first one's with a key of its own. */
+static void renew(struct tls_files *files, char path[64], struct wanted_cert wanted,
+                  bool keeps_key) {
+    struct identity made = identity_new(&authority, wanted);
+    FILE *file = fopen(paths[1], "r");
+    EVP_PKEY *old = PEM_read_PrivateKey(file, NULL, NULL, NULL);
+    fclose(file);
+    if (keeps_key) {
+        X509_set_pubkey(made.cert, old);
+        ck_assert_int_gt(X509_sign(made.cert, authority.key, EVP_sha256()), 0);
+    }
+    write_pem(path, "renewed.crt", &made, false);
+    *files = (struct tls_files){.certificate = str_of(path), .key = STR("/nowhere")};
+    EVP_PKEY_free(old);
+    identity_free(&made);
+}
+
+START_TEST(own_server_is_known_by_the_key_of_any_of_its_certificates) {
+    setup();
+    add_entry((struct wanted_cert){"DNS:old.test", NULL, -2 * DAY, -DAY, false});
+    add_entry(FOR("DNS:localhost"));
+    start(NULL);
+    ck_assert_int_eq(meet_pinned(entries, 2), 0);
+    ck_assert_int_eq(meet_pinned(entries + 1, 1), 0);         /* which it shows */
+    ck_assert_int_eq(meet_pinned(entries, 1), -EKEYREJECTED); /* which it does not */
+    teardown();
+}
+END_TEST
+
+START_TEST(stranger_with_a_good_certificate_is_not_our_server) {
+    struct tls_files other;
+    char path[64];
+    setup();
+    add_entry(FOR("DNS:localhost,IP:127.0.0.1"));
+    renew(&other, path, FOR("DNS:localhost,IP:127.0.0.1"), false);
+    start(NULL);
+    authority_install(&authority);
+    ck_assert_int_eq(meet_pinned(&other, 1), -EKEYREJECTED);
+    ck_assert_int_eq(meet_pinned(entries, 1), 0);
+    authority_uninstall();
+    unlink(path);
+    teardown();
+}
+END_TEST
+
+START_TEST(renewed_certificate_of_the_same_key_is_known) {
+    struct tls_files renewed;
+    char path[64];
+    setup();
+    add_entry(FOR("DNS:good.test"));
+    renew(&renewed, path, FOR("DNS:good.test"), true);
+    start(NULL);
+    ck_assert_int_eq(meet_pinned(&renewed, 1), 0);
+    unlink(path);
+    teardown();
+}
+END_TEST
+
+START_TEST(pins_that_cannot_be_read_are_told) {
+    char refusal[160];
+    setup();
+    add_entry(FOR("DNS:good.test"));
+    entries[1] = (struct tls_files){.certificate = STR("/nowhere/a.crt"), .key = STR("/nowhere")};
+    ck_assert_ptr_null(tls_client_new_pinned(entries, 2, refusal));
+    ck_assert_str_eq(refusal,
+                     "the certificate /nowhere/a.crt cannot be read: No such file or directory");
+    entries[1].certificate = entries[0].key;
+    ck_assert_ptr_null(tls_client_new_pinned(entries, 2, refusal));
+    ck_assert_ptr_nonnull(strstr(refusal, "BEGIN CERTIFICATE"));
+    teardown();
+}
+END_TEST
+
 RIG_MAIN("io/tls_server", name_that_is_asked_for_chooses_the_certificate,
          address_chooses_when_no_name_is_asked_for,
          what_cannot_serve_is_refused_with_place_and_file, key_of_another_certificate_is_refused,
@@ -443,4 +540,7 @@ RIG_MAIN("io/tls_server", name_that_is_asked_for_chooses_the_certificate,
          client_cannot_renegotiate, session_is_resumed_also_by_a_server_that_was_made_of_the_first,
          key_of_a_ticket_turns_and_opens_for_as_long_again,
          bytes_before_and_after_a_goodbye_are_told_from_a_cut,
-         plain_http_and_a_peer_that_leaves_are_told_apart, stream_keeps_what_it_was_made_of)
+         plain_http_and_a_peer_that_leaves_are_told_apart, stream_keeps_what_it_was_made_of,
+         own_server_is_known_by_the_key_of_any_of_its_certificates,
+         stranger_with_a_good_certificate_is_not_our_server,
+         renewed_certificate_of_the_same_key_is_known, pins_that_cannot_be_read_are_told)
