@@ -28,12 +28,18 @@ struct settings *cli_settings(const char *file) MUST_USE;
 /* A whole file or standard input ("-"), at most 8 MiB, appended. -errno, -EFBIG. */
 int cli_read(const char *path, struct buffer *out) MUST_USE;
 
-/* One blocking question to loopback or another address for tools (health, jwks, usage, demo): status, or -errno. The answer's body is
- * appended to `answer`. */
+/* One blocking question to a listener, here or elsewhere (health, jwks, usage, demo): status, or -errno with `why`. The answer's body is
+ * appended to `answer`. Over TLS where `tls` says so: a server that has the key of none of these certificates is sent nothing. */
+#define CLI_WHY_MAX 256
 struct cli_request {
+    struct str address;          /* "[::]:8080", ":8080": this machine */
+    const struct tls_files *tls; /* n_tls of them; none: plain HTTP */
+    size_t n_tls;
     struct str method, path;
     struct str fields; /* complete lines */
     struct str body;   /* with a Content-Length where it is not empty, and of POST always */
 };
-int cli_ask(struct str address, const struct cli_request *request, struct buffer *answer) MUST_USE;
+int cli_ask(const struct cli_request *request, struct buffer *answer,
+            char why[CLI_WHY_MAX]) MUST_USE;
+/* A plain GET; what failed says strerror. */
 int cli_get(struct str address, struct str path, struct str fields, struct buffer *answer) MUST_USE;

@@ -60,7 +60,8 @@ static const struct command {
     {"usage", command_usage, "what a subject has used of every limit; reset it, or give some back",
      "usage: jotgate usage SUBJECT [--reset | --grant POLICY=N] [-c FILE]\n\n"
      "Asks the running gateway what SUBJECT (a token's sub) has used of every limit that counts by subject, in every plan, wherever it is counted,\n"
-     "memory or Redis: one line of JSON a limit. Run it on the gateway's machine, with its settings and its JOTGATE_ADMIN_TOKEN.\n\n"
+     "memory or Redis: one line of JSON a limit. Run it on the gateway's machine, with its settings and its JOTGATE_ADMIN_TOKEN. Over TLS only who\n"
+     "has the key of a certificate under the settings' 'tls' is told the token.\n\n"
      "  --reset            first forgets what was used of all of them, debts included\n"
      "  --grant POLICY=N   first gives back up to N of what was used of POLICY: a limit's name (daily), or its id (free/default/daily)\n\n"
      "Exit: 0 done, 1 the gateway refused or did not answer, 2 usage or settings.\n"},

@@ -12,37 +12,43 @@
 #define REFRESH_LOOKS   100
 #define REFRESH_LOOK_NS 100000000L
 
-/* Where the gateway of these settings listens. Alone in a container there may be no more than PORT. */
-static bool find_listener(const char *file, char address[160]) {
-    struct settings *settings = NULL;
+/* The listener of the gateway of these settings. Alone in a container there may be no more than PORT. False: the settings of `file` are
+ * no good. */
+static bool find_listener(const char *file, struct settings **settings, char fallback[32],
+                          struct cli_request *request) {
     const char *port = getenv("PORT");
+    *settings = NULL;
     if (file)
-        settings = cli_settings(file);
-    else if (settings_load(&settings, NULL, NULL, NULL) < 0)
-        snprintf(address, 160, "127.0.0.1:%s", port && port[0] ? port : "8080");
-    if (settings)
-        snprintf(address, 160, STR_FMT, STR_ARG(settings->listen));
-    bool is_found = settings || !file;
-    settings_unref(settings);
-    return is_found;
+        *settings = cli_settings(file);
+    else if (settings_load(settings, NULL, NULL, NULL) < 0)
+        snprintf(fallback, 32, "127.0.0.1:%.5s", port && port[0] ? port : "8080");
+    request->address = *settings ? (*settings)->listen : str_of(fallback);
+    request->tls = *settings ? (*settings)->tls : NULL;
+    request->n_tls = *settings ? (*settings)->n_tls : 0;
+    return *settings || !file;
 }
 
 int command_health(int argc, char **argv) {
     const char *file = argc == 3 && strcmp(argv[1], "-c") == 0 ? argv[2] : NULL;
+    struct cli_request request = {.method = STR("GET"), .path = STR("/_jotgate/health")};
     struct buffer body = {0};
-    char address[160];
+    struct settings *settings;
+    char fallback[32] = "", why[CLI_WHY_MAX];
     if (argc != 1 && !file)
         return cli_usage("health", "expected nothing or -c FILE");
-    if (!find_listener(file, address))
+    if (!find_listener(file, &settings, fallback, &request))
         return EXIT_USAGE;
-    int status = cli_get(str_of(address), STR("/_jotgate/health"), STR_NONE, &body);
+    int status = cli_ask(&request, &body, why);
     if (status == 200)
         puts("ok");
     else if (status < 0)
-        fprintf(stderr, "jotgate health: no answer on %s: %s\n", address, strerror(-status));
+        fprintf(stderr, "jotgate health: no answer on " STR_FMT ": %s\n", STR_ARG(request.address),
+                why);
     else
-        fprintf(stderr, "jotgate health: status %d on %s\n", status, address);
+        fprintf(stderr, "jotgate health: status %d on " STR_FMT "\n", status,
+                STR_ARG(request.address));
     buffer_release(&body);
+    settings_unref(settings);
     return status == 200 ? EXIT_OK : EXIT_REFUSED;
 }
 

@@ -61,22 +61,26 @@ static int put_grant(struct buffer *out, const struct order *order) {
     return buffer_printf(out, ",\"n\":%llu}", (unsigned long long)order->amount);
 }
 
-static int ask(const struct settings *settings, const struct order *order, struct buffer *answer) {
+static int ask(const struct settings *settings, const struct order *order, struct buffer *answer,
+               char why[CLI_WHY_MAX]) {
     struct buffer path = {0}, field = {0}, body = {0};
     bool reads = !order->resets && order->amount == 0;
     int status = put_path(&path, order);
+    snprintf(why, CLI_WHY_MAX, "out of memory");
     if (status == 0)
         status = buffer_printf(&field, "Authorization: Bearer " STR_FMT "\r\n",
                                STR_ARG(settings->admin_token));
     if (status == 0)
         status = put_grant(&body, order);
     if (status == 0)
-        status = cli_ask(settings->listen,
-                         &(struct cli_request){.method = reads ? STR("GET") : STR("POST"),
+        status = cli_ask(&(struct cli_request){.address = settings->listen,
+                                               .tls = settings->tls,
+                                               .n_tls = settings->n_tls,
+                                               .method = reads ? STR("GET") : STR("POST"),
                                                .path = buffer_bytes(&path),
                                                .fields = buffer_bytes(&field),
                                                .body = buffer_bytes(&body)},
-                         answer);
+                         answer, why);
     bytes_wipe(field.at, field.size);
     buffer_release(&path);
     buffer_release(&field);
@@ -94,7 +98,8 @@ static int print_limits(const struct node *limits) {
     return EXIT_OK;
 }
 
-static int report(const struct settings *settings, int status, struct str answer) {
+static int report(const struct settings *settings, int status, struct str answer,
+                  const char *failure) {
     struct doc *doc = status > 0 ? doc_parse(answer, NULL) : NULL;
     const struct node *limits = node_member(doc ? doc_root(doc) : NULL, "limits");
     struct str why = node_string(node_member(doc ? doc_root(doc) : NULL, "message"));
@@ -103,7 +108,7 @@ static int report(const struct settings *settings, int status, struct str answer
         code = print_limits(limits);
     else if (status < 0)
         fprintf(stderr, "jotgate usage: no answer on " STR_FMT ": %s\n", STR_ARG(settings->listen),
-                strerror(-status));
+                failure);
     else
         fprintf(stderr, "jotgate usage: status %d: " STR_FMT "\n", status, STR_ARG(why));
     doc_free(doc);
@@ -124,13 +129,10 @@ int command_usage(int argc, char **argv) {
     int code = EXIT_USAGE;
     if (settings->admin_token.n == 0) {
         fputs("jotgate usage: JOTGATE_ADMIN_TOKEN is not set: the gateway's is needed\n", stderr);
-    } else if (settings->n_tls > 0) {
-        fputs("jotgate usage: the listener speaks TLS: ask /_jotgate/subjects/SUBJECT/usage with "
-              "curl\n",
-              stderr);
     } else {
-        int status = ask(settings, &order, &answer);
-        code = report(settings, status, buffer_bytes(&answer));
+        char why[CLI_WHY_MAX];
+        int status = ask(settings, &order, &answer, why);
+        code = report(settings, status, buffer_bytes(&answer), why);
     }
     buffer_release(&answer);
     settings_unref(settings);

@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: MIT
 """What a subject has used: seen and changed by the operator's code and by `jotgate usage`, in memory and in Redis alike."""
 import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import threading
 
+import test_tls
 from harness import Gateway, Project, Story, ask, run_program
 from test_redis import Redis
+from wire import DEADLINE_S, free_port
 
 TOKEN = "an-admin-token-of-more-than-32-bytes"
 SETTINGS = {
@@ -161,3 +169,119 @@ class InRedis(Usage):
 
 class Leased(InRedis):
     mode = "leased"
+
+
+class Listener(Story):
+    """The commands find the gateway's own listener wherever the settings say that it is, and tell nobody else the token."""
+
+    shared = False
+    settings = SETTINGS
+    env = {"JOTGATE_ADMIN_TOKEN": TOKEN}
+
+    def usage(self, config, *more):
+        code, out, errors = run_program("usage", "ada", *more, "-c", config, env=self.env)
+        self.assertNotIn(TOKEN, out + errors)
+        return code, [json.loads(line)["used"] for line in out.splitlines()], errors
+
+    def listens(self):
+        """Every form of an address: {what it is: what the settings say}."""
+        socket_file = os.path.join(test_tls.FOLDER, "own.sock")
+        return {form: form.format(port=free_port(), file=socket_file) for form in
+                ("127.0.0.1:{port}", "0.0.0.0:{port}", "[::1]:{port}", "[::]:{port}", ":{port}", "unix:{file}")}  # fmt: skip
+
+    def test_every_address_over_tls_and_plain(self):
+        for tls in ([test_tls.good()], None):
+            for form, listen in self.listens().items():
+                with self.subTest(form, tls=bool(tls)):
+                    gateway = self.start({"listen": listen, "tls": tls}, wait="admin")
+                    self.assertEqual(self.usage(gateway.config), (0, [0, 0, 0], ""))
+                    self.assertEqual(run_program("health", "-c", gateway.config), (0, "ok\n", ""))
+                    gateway.stop()
+
+    def test_over_tls_it_changes_what_it_says(self):
+        self.start({"tls": [test_tls.good()]}, wait="admin")
+        context = test_tls.client()
+        with socket.create_connection(("127.0.0.1", self.gateway.port)) as sock, context.wrap_socket(sock, server_hostname="good.test") as wire:
+            wire.sendall(f"GET /a HTTP/1.0\r\nHost: a\r\nAuthorization: Bearer {self.token(sub='ada')}\r\n\r\n".encode())
+            self.assertTrue(wire.recv(100).startswith(b"HTTP/1.1 200"))
+        self.assertEqual(self.usage(self.gateway.config), (0, [1, 1, 1], ""))
+        self.assertEqual(self.usage(self.gateway.config, "--grant", "burst=1"), (0, [0], ""))
+        self.assertEqual(self.usage(self.gateway.config, "--reset"), (0, [0, 0, 0], ""))
+
+    def test_any_of_several_certificates_will_do(self):
+        test_tls.authority()
+        first = test_tls.certificate("first", "DNS:first.test", "rsa:2048")
+        self.start({"tls": [first, test_tls.certificate("local", "DNS:localhost")]}, wait="admin")
+        self.assertEqual(self.usage(self.gateway.config)[:2], (0, [0, 0, 0]))
+
+    def config_for(self, port, files):
+        path = test_tls.path(f"{port}.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"listen": f"127.0.0.1:{port}", "admin": "", "supabase": {"url": "http://127.0.0.1:1"}, "tls": files}, file)
+        return path
+
+    def stranger(self, files=None):
+        """A server with these files (None: that speaks no TLS): (port, what it was sent, in the clear)."""
+        context, heard = None, []
+        if files:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(files["certificate"], files["key"])
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+
+        def serve():
+            sock, _ = listener.accept()
+            sock.settimeout(DEADLINE_S)
+            with sock:
+                try:
+                    wire = context.wrap_socket(sock, server_side=True) if context else sock
+                    heard.append(wire.recv(65536))
+                    wire.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps({"limits": []}).encode())
+                    if context:
+                        wire.unwrap()
+                except OSError as failure:
+                    heard.append(repr(failure).encode())
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        return listener.getsockname()[1], heard, thread
+
+    def test_a_stranger_is_not_told_the_token(self):
+        fine = test_tls.good()
+        twin = test_tls.certificate("twin", "DNS:good.test,DNS:localhost,IP:127.0.0.1")
+        for files, words in ((twin, ("none of the certificates under 'tls'", "SIGHUP", "sent nothing")), (None, ("no TLS: ", "wrong version number"))):
+            with self.subTest(words):
+                port, heard, thread = self.stranger(files)
+                code, limits, errors = self.usage(self.config_for(port, [fine]))
+                self.assertEqual((code, limits), (1, []))
+                self.assertRegex(errors, f"^jotgate usage: no answer on 127.0.0.1:{port}: [^\n]+\n$")
+                for word in words:
+                    self.assertIn(word, errors)
+                thread.join(DEADLINE_S)
+                self.assertNotIn(TOKEN.encode(), b"".join(heard))
+                self.assertNotIn(b"_jotgate", b"".join(heard))
+        port, heard, thread = self.stranger(fine)
+        self.assertEqual(self.usage(self.config_for(port, [twin, fine]))[:2], (0, []))
+        thread.join(DEADLINE_S)
+        self.assertIn(TOKEN.encode(), b"".join(heard))
+
+    def test_a_renewed_key_is_known_when_the_gateway_has_read_it(self):
+        files = {"certificate": test_tls.path("rolled.crt"), "key": test_tls.path("rolled.key")}
+        for name in files:
+            shutil.copy(test_tls.good()[name], files[name])
+        self.start({"tls": [files]}, wait="admin")
+        other = test_tls.certificate("after", "DNS:good.test")
+        for name in files:
+            shutil.copy(other[name], files[name])
+        self.assertEqual(self.usage(self.gateway.config)[0], 1)
+        self.assertEqual(run_program("health", "-c", self.gateway.config)[0], 1)
+        self.gateway.signal(signal.SIGHUP)
+        self.gateway.wait_for_log(lambda line: line["event"] == "settings reloaded", "the reload")
+        self.gateway.wait_until(lambda: self.usage(self.gateway.config)[0] == 0, "the new key to be shown")
+
+    def test_files_that_cannot_be_read_are_told(self):
+        port, _, _ = self.stranger()
+        config = self.config_for(port, [{"certificate": test_tls.path("none.crt"), "key": test_tls.path("none.key")}])
+        code, _, errors = self.usage(config)
+        self.assertEqual(code, 1)
+        self.assertIn("none.crt cannot be read: No such file", errors)
