@@ -11,7 +11,7 @@
  * A call ends exactly once, at its deadline at the latest, and never from inside redis_call or
  * redis_run. What may have been executed is never sent again: only a reply which says that it was
  * not (NOSCRIPT, MOVED, ASK) has the call sent once more, within the same deadline. A reply that
- * comes too late is matched with its call and dropped.
+ * comes too late is matched with its call and dropped, unless that heeds it (redis_heed_late).
  *
  * Each server has a breaker. It opens when a call or the probe of every second misses its deadline,
  * when the connection is lost, when what comes is not the protocol, and when Redis says that it
@@ -41,8 +41,8 @@ struct redis_call;
 typedef void redis_on_done(struct redis_call *call, enum redis_verdict verdict,
                            const struct redis_reply *reply);
 struct redis_call {
-    redis_on_done *on_done;
-    void *pending; /* the client's */
+    redis_on_done *on_done, *on_heard; /* the latter NULL: late replies are dropped */
+    void *pending;                     /* the client's */
 };
 
 /* `target` is borrowed until redis_free; every call ends within timeout_ns and a tick of the loop.
@@ -61,7 +61,11 @@ int redis_call(struct redis *redis, struct redis_call *call, struct str key,
 int redis_run(struct redis *redis, struct redis_call *call, const struct redis_script *script,
               const struct str *keys, size_t n_keys, const struct str *arguments, size_t n,
               redis_on_done *on_done) MUST_USE;
-void redis_cancel(struct redis_call *call); /* no on_done; fine when idle */
+/* Of a call that was just made: its reply is wanted even when it comes too late. Where on_done was told LATE and left `pending`
+ * set, the reply may still come, and on_heard tells it once: ANSWERED; ERROR, which for a script says that it was not executed;
+ * anything else, that the connection is gone and nothing will be known. A second after Redis fell silent at the latest. */
+void redis_heed_late(struct redis_call *call, redis_on_done *on_heard);
+void redis_cancel(struct redis_call *call); /* no on_done, no on_heard; fine when idle */
 
 /* Do keys of different slots have to go by different calls? */
 bool redis_is_cluster(const struct redis *redis);

@@ -32,7 +32,8 @@ static void command_free(struct redis_command *command) {
     *(command->previous ? &command->previous->next : &redis->first) = command->next;
     if (command->next)
         command->next->previous = command->previous;
-    redis->stats.n_under_way--;
+    if (!command->is_late)
+        redis->stats.n_under_way--;
     free(command);
 }
 
@@ -49,6 +50,26 @@ static void end(struct redis_command *command, enum redis_verdict verdict,
         return;
     call->pending = NULL;
     call->on_done(call, verdict, has_reply ? reply : NULL);
+}
+
+/* It stays in the pipeline, for its reply. */
+static void end_late(struct redis_command *command) {
+    command->is_late = true;
+    command->redis->stats.ended[REDIS_LATE]++;
+    command->redis->stats.n_under_way--;
+    command->call->on_done(command->call, REDIS_LATE, NULL);
+}
+
+/* Nothing is sent again: whoever asked has been told. */
+static void hear_late(struct redis_command *command, enum redis_verdict verdict,
+                      const struct redis_reply *reply) {
+    struct redis_call *call = command->call;
+    bool is_error = verdict == REDIS_ANSWERED && reply->kind == REPLY_ERROR;
+    command_free(command);
+    if (!call)
+        return;
+    call->pending = NULL;
+    call->on_heard(call, is_error ? REDIS_ERROR : verdict, reply);
 }
 
 static void end_deferred(struct deferred *deferred) {
@@ -169,7 +190,11 @@ static void take_error(struct redis_line *line, struct redis_command *command,
 
 static void on_end(struct redis_line *line, struct redis_command *command,
                    enum redis_verdict verdict, const struct redis_reply *reply) {
-    if (verdict == REDIS_ANSWERED && reply->kind == REPLY_ERROR)
+    if (command->is_late)
+        hear_late(command, verdict, reply);
+    else if (command->line)
+        end_late(command);
+    else if (verdict == REDIS_ANSWERED && reply->kind == REPLY_ERROR)
         take_error(line, command, reply);
     else
         end(command, verdict, reply);
@@ -219,6 +244,11 @@ int redis_call(struct redis *redis, struct redis_call *call, struct str key,
                const struct str *arguments, size_t n, redis_on_done *on_done) {
     struct redis_line *line = line_for(redis, slot_of(redis, key));
     return redis_call_line(redis, line, call, arguments, n, on_done);
+}
+
+void redis_heed_late(struct redis_call *call, redis_on_done *on_heard) {
+    assert(call->pending);
+    call->on_heard = on_heard;
 }
 
 void redis_cancel(struct redis_call *call) {

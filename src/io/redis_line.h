@@ -30,6 +30,7 @@ struct redis_command {
     int64_t due_ns, started_ns;
     unsigned n_redirections;
     bool is_asking; /* a node that is only just receiving the slot */
+    bool is_late;   /* it ended so, and waits for its reply all the same */
 
     const struct redis_script *script; /* or NULL: the arguments are the whole command */
     bool sends_source;                 /* the server does not know it */
@@ -51,7 +52,8 @@ struct line_rules {
     struct redis_stats *stats;
     /* It is up, or is not any more, or could not be reached. */
     void (*on_change)(struct redis_line *line);
-    /* Out of the pipeline: ANSWERED (the reply may be an error), LATE, LOST or NONSENSE. */
+    /* Out of the pipeline: ANSWERED (the reply may be an error), LATE, LOST or NONSENSE. LATE with a call that heeds its late
+     * reply: still in it, as its `line` says. */
     void (*on_end)(struct redis_line *line, struct redis_command *command,
                    enum redis_verdict verdict, const struct redis_reply *reply);
 };

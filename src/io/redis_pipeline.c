@@ -137,10 +137,15 @@ static int encode_script(struct redis_line *line, const struct redis_command *co
 static void on_late(struct timer *timer) {
     struct redis_command *command = CONTAINER_OF(timer, struct redis_command, deadline);
     struct redis_line *line = command->line;
-    line->pipeline[command->place].command = NULL;
+    struct expected *expected = &line->pipeline[command->place];
+    expected->command = NULL; /* should the line fail now, it has ended already */
     command->line = NULL;
     if (line->state == LINE_UP)
         line_fall_silent(line);
+    if (line->state == LINE_SILENT && command->call && command->call->on_heard) {
+        expected->command = command;
+        command->line = line;
+    }
     line->rules->on_end(line, command, REDIS_LATE, NULL);
 }
 

@@ -214,6 +214,112 @@ START_TEST(late_replies_are_matched_with_their_calls_and_dropped) {
 }
 END_TEST
 
+/* ---- replies that come too late, and whoever heeds them */
+
+struct heeded {
+    struct redis_call call;
+    int n_ended, n_heard;
+    enum redis_verdict ended, heard;
+    bool was_pending; /* when it ended */
+    int64_t integer;
+};
+
+static void on_ended(struct redis_call *call, enum redis_verdict verdict,
+                     const struct redis_reply *reply) {
+    struct heeded *heeded = CONTAINER_OF(call, struct heeded, call);
+    (void)reply;
+    heeded->n_ended++;
+    heeded->ended = verdict;
+    heeded->was_pending = call->pending != NULL;
+}
+
+static void on_heard(struct redis_call *call, enum redis_verdict verdict,
+                     const struct redis_reply *reply) {
+    struct heeded *heeded = CONTAINER_OF(call, struct heeded, call);
+    heeded->n_heard++;
+    heeded->heard = verdict;
+    heeded->integer = reply ? reply->integer : -1;
+    ck_assert_ptr_null(call->pending);
+    ck_assert_int_eq(reply != NULL, verdict == REDIS_ANSWERED || verdict == REDIS_ERROR);
+}
+
+static void ask_heeding(struct peer *peer, struct heeded *heeded) {
+    const struct str get[] = {STR("GET"), STR("a")};
+    *heeded = (struct heeded){0};
+    ck_assert_int_eq(redis_call(peer->client.redis, &heeded->call, STR_NONE, get, 2, on_ended), 0);
+    redis_heed_late(&heeded->call, on_heard);
+}
+
+static void ask_and_wait_till_late(struct peer *peer, struct heeded *heeded) {
+    ask_heeding(peer, heeded);
+    RUN_UNTIL(peer->client.loop, heeded->n_ended == 1);
+    ck_assert(heeded->ended == REDIS_LATE && heeded->was_pending && heeded->n_heard == 0);
+    ck_assert_uint_eq(redis_stats(peer->client.redis).n_under_way, 0);
+}
+
+START_TEST(late_replies_are_told_once_to_who_heeds_them) {
+    static const char *const says_late[] = {":1\r\n" TIME_TOLD, "-LATE it was\r\n" TIME_TOLD};
+    static const enum redis_verdict verdicts[] = {REDIS_ANSWERED, REDIS_ERROR};
+    for (size_t i = 0; i < 2; i++) {
+        struct peer *peer = peer_up();
+        struct heeded heeded;
+        ask_and_wait_till_late(peer, &heeded);
+        says(peer, says_late[i]);
+        RUN_UNTIL(peer->client.loop, IS_UP(&peer->client));
+        ck_assert(heeded.n_ended == 1 && heeded.n_heard == 1 && heeded.heard == verdicts[i]);
+        ck_assert_int_eq(heeded.integer, i == 0 ? 1 : 0);
+        ck_assert_uint_eq(redis_stats(peer->client.redis).ended[REDIS_LATE], 1);
+        peer_close(peer);
+    }
+}
+END_TEST
+
+START_TEST(replies_in_time_are_not_told_twice) {
+    struct peer *peer = peer_up();
+    struct heeded heeded;
+    ask_heeding(peer, &heeded);
+    says(peer, ":1\r\n");
+    RUN_UNTIL(peer->client.loop, heeded.n_ended == 1);
+    ck_assert(heeded.ended == REDIS_ANSWERED && !heeded.was_pending);
+    peer_close(peer);
+    ck_assert_int_eq(heeded.n_heard, 0);
+}
+END_TEST
+
+START_TEST(a_reply_that_never_comes_is_told_as_such) {
+    struct peer *peer = peer_up();
+    struct heeded heeded[2];
+    ask_heeding(peer, &heeded[1]);
+    ask_and_wait_till_late(peer, &heeded[0]);
+    rig_reset(peer->fd);
+    peer->fd = -1;
+    RUN_UNTIL(peer->client.loop, heeded[1].n_heard == 1);
+    ck_assert(heeded[0].n_heard == 1 && heeded[0].heard == REDIS_LOST);
+    meet(peer);
+    ask_and_wait_till_late(peer, &heeded[0]);
+    RUN_UNTIL(peer->client.loop, heeded[0].n_heard == 1); /* a second of silence */
+    ck_assert_int_eq(heeded[0].heard, REDIS_LATE);
+    peer_close(peer);
+}
+END_TEST
+
+START_TEST(who_does_not_wait_any_more_hears_nothing) {
+    struct peer *peer = peer_up();
+    struct heeded cancelled, freed;
+    ask_heeding(peer, &freed);
+    ask_and_wait_till_late(peer, &cancelled);
+    redis_cancel(&cancelled.call);
+    says(peer, ":1\r\n:2\r\n" TIME_TOLD);
+    RUN_UNTIL(peer->client.loop, IS_UP(&peer->client));
+    ck_assert_int_eq(cancelled.n_heard, 0);
+    ck_assert_int_eq(freed.n_heard, 1);
+    ask_and_wait_till_late(peer, &freed);
+    peer_close(peer);
+    ck_assert_int_eq(freed.n_heard, 0);
+    ck_assert_ptr_null(freed.call.pending);
+}
+END_TEST
+
 START_TEST(silence_is_noticed_without_any_call) {
     struct peer *peer = peer_up();
     hears(peer, TIME_ASKED); /* a second later */
@@ -421,7 +527,10 @@ RIG_MAIN("io/redis", greeting_logs_in_chooses_the_database_and_asks_the_time,
          calls_may_be_made_from_inside_on_done,
          calls_under_way_end_silently_when_the_client_is_freed,
          more_than_may_be_under_way_is_not_sent, arguments_beyond_bounds_are_not_taken,
-         late_replies_are_matched_with_their_calls_and_dropped, silence_is_noticed_without_any_call,
+         late_replies_are_matched_with_their_calls_and_dropped,
+         late_replies_are_told_once_to_who_heeds_them, replies_in_time_are_not_told_twice,
+         a_reply_that_never_comes_is_told_as_such, who_does_not_wait_any_more_hears_nothing,
+         silence_is_noticed_without_any_call,
          a_connection_that_stays_silent_is_given_up_for_a_new_one,
          a_lost_connection_ends_what_is_under_way_and_comes_back,
          replies_that_say_it_cannot_open_the_breaker, what_is_not_the_protocol_ends_the_connection,
