@@ -4,7 +4,8 @@
 
 /* One event, one line: level, constant text, fields. JSON on a pipe or file, readable text on a terminal. Lines go to a
  * bounded queue that a thread of its own writes to stdout, so that logging never blocks; what does not fit is dropped
- * and counted, and the count is logged when there is room again.
+ * and counted, and the count is logged when there is room again. That stdout fails (a full disk, a reader that went away) is said
+ * once on stderr.
  *
  * error: a human must act. warn: degraded, coping. info: life of the process, one line a request. debug: the rest.
  * Tokens, keys, secrets and query strings have no way here. */

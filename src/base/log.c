@@ -45,6 +45,7 @@ static struct {
     bool has_writer, is_asleep, is_stopping;
     size_t head, length; /* in the ring */
     uint64_t dropped, dropped_reported;
+    bool is_failing, is_torn; /* the writer's own: the last bytes that got out end within a line */
     struct condition *conditions;
     char ring[RING_BYTES];
 } sink = {
@@ -162,8 +163,8 @@ static int put_line(struct buffer *out, enum log_level level, const char *text,
 
 /* ---- writing it ---- */
 
-/* False when the other end is gone or broken: there is nobody left to tell. */
-static bool write_all(int fd, struct str bytes) {
+/* What could not be written: the other end is gone, or the disk is full (errno says it). Empty: all is out. */
+static struct str write_all(int fd, struct str bytes) {
     while (bytes.n > 0) {
         ssize_t n = write(fd, bytes.at, bytes.n);
         if (n >= 0) {
@@ -175,9 +176,9 @@ static bool write_all(int fd, struct str bytes) {
         if (errno == EAGAIN)
             poll(&writable, 1, -1);
         else if (errno != EINTR)
-            return false;
+            break;
     }
-    return true;
+    return bytes;
 }
 
 static void drop_line(void) {
@@ -218,8 +219,9 @@ void log_fields(enum log_level level, const char *text, const struct log_field *
     if ((int)level > atomic_load_explicit(&sink.lowest, memory_order_relaxed))
         return;
     CLEANUP(buffer_release) struct buffer line = {0};
-    bool is_out = put_line(&line, level, text, fields, n) == 0 &&
-                  (hand_over(buffer_bytes(&line)) || write_all(sink.fd, buffer_bytes(&line)));
+    bool is_out =
+        put_line(&line, level, text, fields, n) == 0 &&
+        (hand_over(buffer_bytes(&line)) || write_all(sink.fd, buffer_bytes(&line)).n == 0);
     if (!is_out)
         drop_line();
 }
@@ -294,33 +296,61 @@ static uint64_t count_lines(struct str bytes) {
     return n;
 }
 
+/* There is one place left where it can be told. */
+static void tell_of_loss(int error) {
+    CLEANUP(buffer_release) struct buffer line = {0};
+    char time[25];
+    clock_rfc3339(clock_now().wall_ns, time);
+    if (put_text_line(&line, time, LEVEL_ERROR, "log lines are lost: stdout cannot be written",
+                      &F_TEXT("why", strerror(error)), 1) == 0)
+        (void)write_all(STDERR_FILENO, buffer_bytes(&line));
+}
+
+static struct str put(struct str bytes) {
+    struct str left = write_all(sink.fd, bytes);
+    if (left.n < bytes.n)
+        sink.is_torn = left.at[-1] != '\n';
+    return left;
+}
+
+/* Whole lines, in two pieces. What is torn by a failure stays a line of its own. Returns how many were lost. */
+static uint64_t put_lines(struct str first, struct str rest) {
+    if (!sink.is_torn || put(STR("\n")).n == 0)
+        first = put(first);
+    if (first.n == 0)
+        rest = put(rest);
+    bool has_failed = first.n > 0 || rest.n > 0;
+    if (has_failed && !sink.is_failing)
+        tell_of_loss(errno);
+    sink.is_failing = has_failed;
+    return count_lines(first) + count_lines(rest);
+}
+
 /* This and the next are called and left with the lock held, and write without it. The bytes stay in the ring until they
  * are out, so a writer that blocks makes the ring run full, and lines drop. What comes meanwhile waits for the next nap's end:
  * or each line that does would be a system call. */
 static void write_ring(void) {
-    for (size_t left = sink.length; left > 0;) {
-        size_t to_end = RING_BYTES - sink.head;
-        size_t n = left < to_end ? left : to_end;
-        struct str bytes = {sink.ring + sink.head, n};
-        pthread_mutex_unlock(&sink.lock);
-        uint64_t lost = write_all(sink.fd, bytes) ? 0 : count_lines(bytes);
-        pthread_mutex_lock(&sink.lock);
-        sink.dropped += lost;
-        sink.head = (sink.head + n) % RING_BYTES;
-        sink.length -= n;
-        left -= n;
-    }
+    size_t n = sink.length, to_end = RING_BYTES - sink.head, n_first = n < to_end ? n : to_end;
+    struct str first = {sink.ring + sink.head, n_first}, rest = {sink.ring, n - n_first};
+    if (n == 0)
+        return;
+    pthread_mutex_unlock(&sink.lock);
+    uint64_t lost = put_lines(first, rest);
+    pthread_mutex_lock(&sink.lock);
+    sink.dropped += lost;
+    sink.head = (sink.head + n) % RING_BYTES;
+    sink.length -= n;
 }
 
 static void report_dropped(void) {
     uint64_t lines = sink.dropped - sink.dropped_reported;
-    if (lines == 0)
+    if (lines == 0 || sink.is_failing)
         return;
     pthread_mutex_unlock(&sink.lock);
     CLEANUP(buffer_release) struct buffer line = {0};
     bool is_out =
         put_line(&line, LEVEL_WARN, "log lines dropped", &F_INT("lines", lines), 1) == 0 &&
-        write_all(sink.fd, buffer_bytes(&line));
+        put_lines(buffer_bytes(&line), STR_NONE) == 0;
     pthread_mutex_lock(&sink.lock);
     if (is_out)
         sink.dropped_reported += lines;

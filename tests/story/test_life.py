@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import tempfile
@@ -26,10 +27,95 @@ class Output(Story):
         self.assertEqual(os.readlink(f"/proc/{gateway.pid}/fd/1"), "/dev/null")
         self.assertEqual(self.get("/open").status, 200)
 
-    def test_a_full_disk_stops_nothing_and_is_counted(self):
-        gateway = self.start(redirect=">/dev/full")
+    def test_a_stderr_that_is_closed_does_not_become_a_socket(self):
+        gateway = self.start(redirect="2>&-")
+        self.assertEqual(os.readlink(f"/proc/{gateway.pid}/fd/2"), "/dev/null")
         self.assertEqual(self.get("/open").status, 200)
-        gateway.wait_until(lambda: gateway.metrics()["jotgate_log_dropped_total"] > 0, "lost lines to be counted")
+
+    def dropped(self):
+        return self.gateway.metrics()["jotgate_log_dropped_total"]
+
+    def wait_for_dropped(self, n=1):
+        self.gateway.wait_until(lambda: self.dropped() >= n, "lost lines to be counted")
+
+    def assert_said_once(self, why):
+        said = [line for line in self.gateway.errors if "log lines are lost" in line]
+        self.assertEqual([line.split("why=")[1] for line in said], [f'"{why}"'])
+
+    def test_a_full_disk_stops_nothing_and_is_counted_and_said_once(self):
+        self.start(redirect=">/dev/full")
+        for _ in range(5):
+            self.assertEqual(self.get("/open").status, 200)
+        self.wait_for_dropped(5)
+        self.assert_said_once("No space left on device")
+
+    def test_a_disk_that_has_room_again_is_written_again(self):
+        folder = tempfile.TemporaryDirectory(prefix="story-")
+        self.addCleanup(folder.cleanup)
+        path = os.path.join(folder.name, "log")
+        gateway = self.start(redirect=f">{path}")
+        self.get("/open/before")
+        gateway.wait_until(lambda: "/open/before" in open(path, encoding="utf-8").read(), "the line before")
+        unlimited = resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (os.path.getsize(path) + 10, resource.RLIM_INFINITY))
+        for _ in range(5):
+            self.assertEqual(self.get("/open/lost").status, 200)
+        self.wait_for_dropped(5)
+        resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, unlimited)
+        self.get("/open/after")
+        gateway.wait_until(lambda: "log lines dropped" in open(path, encoding="utf-8").read(), "the return")
+        lines = open(path, encoding="utf-8").read().splitlines()
+        torn = [line for line in lines if len(line) == 10]
+        whole = [json.loads(line) for line in lines if line not in torn]
+        self.assertEqual(len(torn), 1)
+        self.assertEqual([line["path"] for line in whole if "path" in line and line["path"].startswith("/open")], ["/open/before", "/open/after"])
+        self.assertEqual([line["lines"] for line in whole if line["event"] == "log lines dropped"], [self.dropped()])
+        self.assert_said_once("File too large")
+
+    def start_with_pipe(self):
+        """stdout is a pipe that the test may read, or not."""
+        folder = tempfile.TemporaryDirectory(prefix="story-")
+        self.addCleanup(folder.cleanup)
+        path = os.path.join(folder.name, "log")
+        os.mkfifo(path)
+        end = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        self.start(redirect=f">{path}")
+        return end
+
+    def test_a_log_whose_reader_is_gone_stops_nothing(self):
+        os.close(self.start_with_pipe())
+        for _ in range(5):
+            self.assertEqual(self.get("/open").status, 200)
+        self.wait_for_dropped(5)
+        self.assert_said_once("Broken pipe")
+
+    def test_a_log_that_nobody_reads_holds_neither_a_request_nor_the_end(self):
+        end = self.start_with_pipe()
+        self.addCleanup(os.close, end)
+        with Wire.to(self.gateway.port) as wire:
+            for _ in range(1200):
+                wire.send(request_bytes("GET", "/open/" + "x" * 1024))
+                self.assertEqual(wire.answer().status, 200)
+        self.wait_for_dropped()
+        self.gateway.stop()
+
+    def test_a_log_that_is_read_again_says_what_was_lost(self):
+        end = self.start_with_pipe()
+        with Wire.to(self.gateway.port) as wire:
+            for _ in range(1200):
+                wire.send(request_bytes("GET", "/open/" + "x" * 1024))
+                self.assertEqual(wire.answer().status, 200)
+        self.wait_for_dropped()
+        os.set_blocking(end, True)
+        dropped = self.dropped()
+        with open(end, encoding="utf-8") as log:
+            lines = [json.loads(log.readline())]
+            while lines[-1]["event"] != "log lines dropped":
+                lines.append(json.loads(log.readline()))
+            self.assertEqual(lines[-1]["lines"], dropped)
+            self.gateway.signal(signal.SIGTERM)
+            lines += map(json.loads, log)
+        self.assertEqual(sum(line.get("path", "").startswith("/open/x") for line in lines) + dropped, 1200)
+        self.assertIn("stopped", [line["event"] for line in lines])
 
 
 class Drain(Story):

@@ -12,6 +12,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static struct {
@@ -258,6 +259,55 @@ START_TEST(lines_that_cannot_be_written_are_counted) {
 }
 END_TEST
 
+static void wait_for_dropped(uint64_t n) {
+    int64_t until_ns = clock_now().mono_ns + 10 * NS_PER_S;
+    while (log_dropped() < n && clock_now().mono_ns < until_ns)
+        usleep(1000);
+    ck_assert_uint_eq(log_dropped(), n);
+}
+
+/* A file that takes ten bytes more, across the end of its only page. */
+static int almost_full(void) {
+    int fd = memfd_create("log", MFD_ALLOW_SEALING);
+    ck_assert(fd >= 0 && ftruncate(fd, 4096) == 0 && lseek(fd, 4096 - 10, SEEK_SET) > 0);
+    ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW), 0);
+    return fd;
+}
+
+/* From the start, as text. */
+static const char *text_of(int fd, char text[4096]) {
+    ssize_t n = pread(fd, text, 4095, 0);
+    text[n > 0 ? n : 0] = '\0';
+    return text;
+}
+
+START_TEST(a_disk_that_is_full_for_a_while_tears_no_other_line) {
+    char text[4096];
+    int out[2] = {almost_full(), memfd_create("more", 0)}, err = memfd_create("stderr", 0);
+    int saved = dup(STDOUT_FILENO), saved_too = dup(STDERR_FILENO);
+    dup2(out[0], STDOUT_FILENO), dup2(err, STDERR_FILENO);
+    ck_assert_int_eq(log_start(LOG_JSON, LEVEL_INFO), 0);
+    for (uint64_t i = 1; i <= 3; i++) {
+        log_info("lost");
+        wait_for_dropped(i);
+    }
+    dup2(out[1], STDOUT_FILENO);
+    log_info("whole");
+    log_stop();
+    dup2(saved, STDOUT_FILENO), dup2(saved_too, STDERR_FILENO);
+    struct str left = str_of(text_of(out[1], text)), torn, whole, report;
+    ck_assert(str_split(&left, '\n', &torn) && str_split(&left, '\n', &whole) &&
+              str_split(&left, '\n', &report));
+    ck_assert_uint_eq(torn.n, 0); /* ends what the first file has a part of */
+    ck_assert(str_starts(whole, STR("{")) && str_ends(whole, STR("\"whole\"}")));
+    ck_assert(str_ends(report, STR("\"log lines dropped\",\"lines\":3}")));
+    ck_assert_uint_eq(count_lines(str_of(text_of(err, text))), 1); /* once, whatever was lost */
+    ck_assert_ptr_nonnull(
+        strstr(text, " error log lines are lost: stdout cannot be written  why="));
+    close(out[0]), close(out[1]), close(err), close(saved), close(saved_too);
+}
+END_TEST
+
 START_TEST(lines_before_the_start_go_to_stderr) {
     pipe_from(STDERR_FILENO);
     log_warn("too early", F_INT("n", 1));
@@ -319,6 +369,7 @@ SUITE_MAIN("base/log", what_several_notice_begins_with_the_first_and_ends_with_t
            lines_keep_their_order, threads_never_mix_their_lines,
            pipe_that_hangs_drops_lines_and_says_how_many, line_larger_than_the_queue_is_dropped,
            stop_does_not_wait_for_a_reader_that_never_comes, reader_that_went_away_ends_nothing,
-           lines_that_cannot_be_written_are_counted, lines_before_the_start_go_to_stderr,
+           lines_that_cannot_be_written_are_counted,
+           a_disk_that_is_full_for_a_while_tears_no_other_line, lines_before_the_start_go_to_stderr,
            lines_after_the_stop_are_written_at_once, second_start_is_refused_while_the_first_runs,
            level_may_change_while_it_runs)
