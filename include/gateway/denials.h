@@ -11,5 +11,4 @@
 enum problem denials_of_address(const struct exchange *x, const char **reason) MUST_USE;
 enum problem denials_of_caller(const struct exchange *x, const char **reason) MUST_USE;
 
-/* Ends event streams and WebSockets of those who are denied now. */
-void denials_end_streams(struct gateway *gateway);
+bool denials_apply(const struct exchange *x) MUST_USE; /* either */

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/denials.h"
 
-#include "gateway/streams.h"
 #include "gateway_internal.h"
-#include "http/websocket.h"
 
 enum problem denials_of_address(const struct exchange *x, const char **reason) {
     const struct deny_list *list = x->gateway->news->denials;
@@ -30,14 +28,9 @@ enum problem denials_of_caller(const struct exchange *x, const char **reason) {
     return PROBLEM_NONE;
 }
 
-static bool is_denied(const struct exchange *x, const void *arg) {
+bool denials_apply(const struct exchange *x) {
     const char *reason;
-    (void)arg;
-    return denials_of_address(x, &reason) != PROBLEM_NONE ||
-           denials_of_caller(x, &reason) != PROBLEM_NONE;
-}
-
-void denials_end_streams(struct gateway *gateway) {
-    if (deny_list_count(gateway->news->denials) > 0)
-        streams_end(gateway, is_denied, NULL, WEBSOCKET_POLICY, "access was denied");
+    return deny_list_count(x->gateway->news->denials) > 0 &&
+           (denials_of_address(x, &reason) != PROBLEM_NONE ||
+            denials_of_caller(x, &reason) != PROBLEM_NONE);
 }

@@ -9,7 +9,6 @@
 #include "gateway/api_keys.h"
 #include "gateway/checks.h"
 #include "gateway/counting.h"
-#include "gateway/denials.h"
 #include "gateway/holds.h"
 #include "gateway/lifetime.h"
 #include "gateway/pipeline.h"
@@ -341,7 +340,7 @@ void gateway_set_news(struct gateway *gateway, struct news *news) {
     if (gateway->parts.counting)
         counting_heed(gateway->parts.counting, before, news);
     if (news->denials != before->denials)
-        denials_end_streams(gateway);
+        streams_end_denied(gateway);
     news_unref(before);
 }
 

@@ -169,9 +169,9 @@ void relay_answer_head(struct exchange *x) {
         return;
     }
     x->is_answered = true;
-    if (is_event_stream(x, head))
-        stream_begin(x, relay_end_events, INT64_MAX); /* the upstream's reader knows idle */
-    relay_answer_body(x);
+    /* Of idle the upstream's reader knows. */
+    if (!is_event_stream(x, head) || stream_begin(x, relay_end_events, INT64_MAX))
+        relay_answer_body(x);
 }
 
 static void end_answer(struct exchange *x) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Who ends what has no end: the token's expiry, a revoked API key, a tunnel's idle limit, the drain. */
+/* Who ends what has no end: a denial, the token's expiry, a revoked API key, a tunnel's idle limit, the drain. */
 #include "gateway/streams.h"
 
+#include "gateway/denials.h"
 #include "gateway_internal.h"
 #include "http/websocket.h"
 
@@ -15,7 +16,11 @@ static int64_t idle_due_ns(const struct exchange *x) {
     return x->stream.idle_ns == INT64_MAX ? INT64_MAX : x->stream.moved_ns + x->stream.idle_ns;
 }
 
+static const char DENIED[] = "access was denied";
+
 static const char *why_over(const struct exchange *x) {
+    if (denials_apply(x))
+        return DENIED;
     if (x->key_is_revoked)
         return "the API key was revoked";
     return x->caller.api_key.n > 0 ? "the API key has expired" : "the token has expired";
@@ -50,7 +55,7 @@ static int64_t expires_s(const struct exchange *x) {
 /* In the loop's time: a wall clock that is set back lets nobody stay longer. */
 static int64_t expiry_ns(const struct exchange *x) {
     const struct now *now = exchange_now(x);
-    if (x->key_is_revoked)
+    if (x->key_is_revoked || denials_apply(x))
         return now->mono_ns;
     if (!x->settings->close_streams_at_expiry || !x->caller.claims)
         return INT64_MAX;
@@ -58,13 +63,19 @@ static int64_t expiry_ns(const struct exchange *x) {
     return left_s < FAR_S ? now->mono_ns + left_s * NS_PER_S : INT64_MAX;
 }
 
-void stream_begin(struct exchange *x, void (*end)(struct exchange *, unsigned, const char *),
+bool stream_begin(struct exchange *x, void (*end)(struct exchange *, unsigned, const char *),
                   int64_t idle_ns) {
+    int64_t now_ns = exchange_now(x)->mono_ns;
     x->stream.end = end;
-    x->stream.moved_ns = exchange_now(x)->mono_ns;
+    x->stream.moved_ns = now_ns;
     x->stream.idle_ns = idle_ns;
     x->stream.end_ns = expiry_ns(x);
+    if (x->stream.end_ns <= now_ns) {
+        end(x, WEBSOCKET_POLICY, why_over(x));
+        return false;
+    }
     stream_arm(x);
+    return true;
 }
 
 /* ---- many of them ---- */
@@ -84,6 +95,16 @@ static void end_some(struct gateway *gateway, stream_picker *concerns, const voi
 void streams_end(struct gateway *gateway, stream_picker *concerns, const void *arg, unsigned code,
                  const char *reason) {
     end_some(gateway, concerns, arg, SIZE_MAX, code, reason);
+}
+
+static bool is_denied(const struct exchange *x, const void *arg) {
+    (void)arg;
+    return denials_apply(x);
+}
+
+void streams_end_denied(struct gateway *gateway) {
+    if (deny_list_count(gateway->news->denials) > 0)
+        streams_end(gateway, is_denied, NULL, WEBSOCKET_POLICY, DENIED);
 }
 
 /* By its timer: whoever heard of it may stand within another's call. */

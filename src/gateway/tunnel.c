@@ -68,8 +68,8 @@ void tunnel_start(struct exchange *x, struct str fields) {
         return;
     }
     admission_leave(x); /* sockets.h limits these */
-    stream_begin(x, tunnel_end, x->route->idle_ns);
-    tunnel_pump(x);
+    if (stream_begin(x, tunnel_end, x->route->idle_ns))
+        tunnel_pump(x);
 }
 
 /* ---- the pumps ---- */

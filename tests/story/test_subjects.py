@@ -5,11 +5,13 @@ import json
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 import urllib.parse
 
 from harness import Gateway, Story, ask, free_port, run_program
+from test_sockets import accepted, close_code, handshake, take_frame
 from wire import DEADLINE_S, Wire, request_bytes
 
 TOKEN = "an-admin-token-of-more-than-32-bytes"
@@ -24,11 +26,12 @@ SETTINGS = {
     "plans": PLANS,
     "routes": [{"path": path, "access": "user", "upstream": "@PROJECT@", "limits": limits} for path, limits in (("/a", ["plan"]), ("/free", []))],
 }
+EVENTS_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def events(_request, wire):
     """An event stream that stays open until the gateway leaves."""
-    wire.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+    wire.send(EVENTS_HEAD + b"5\r\nhello\r\n")
     while wire.receive():
         continue
 
@@ -78,6 +81,30 @@ class WithoutRedis(Admin, Story):
             self.assertEqual(self.admin("POST", "deny", {"session_id": "s1", "for": "1h"}).status, 200)
             self.assertEqual(b"".join(pieces), b"")  # whole: the last chunk came
         self.assert_problem(self.get("/a", token=token), 401, "bad_jwt")
+
+    def test_who_is_denied_while_the_upstream_holds_its_head_back_gets_no_stream(self):
+        denied, answers = threading.Event(), {"/a": EVENTS_HEAD, "/free": None}
+
+        def late(request, wire):
+            denied.wait(DEADLINE_S)
+            wire.send((answers[request.target] or accepted(request)) + b"5\r\nhello\r\n")
+            while wire.receive():
+                continue
+
+        self.start()
+        self.project.handler = late
+        authorization = [("Authorization", f"Bearer {self.token(sub='ada')}")]
+        with Wire.to(self.gateway.port) as stream, Wire.to(self.gateway.port) as socket:
+            stream.send(request_bytes("GET", "/a", authorization))
+            socket.send(handshake("/free", authorization))
+            self.project.wait_for_requests(2)
+            self.assertEqual(self.admin("POST", "deny", {"subject": "ada"}).status, 200)
+            self.wait_for_status(self.gateway, self.token(sub="ada"), 403)
+            denied.set()
+            self.assertEqual(stream.answer().body, b"")  # whole: the last chunk came
+            self.assertEqual(socket.answer(with_body=False).status, 101)
+            opcode, payload = take_frame(socket)
+            self.assertEqual((opcode, close_code(payload), payload[2:]), (8, 1008, b"access was denied"))
 
     def test_a_write_leaves_an_audit_line_without_the_token(self):
         self.start()

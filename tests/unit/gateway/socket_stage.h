@@ -14,6 +14,10 @@ struct pair {
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " \
     "websocket\r\nSec-WebSocket-Accept: x\r\n\r\n"
 
+/* An event stream's beginning. */
+#define EVENTS \
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\ndata: 1\n\n"
+
 /* `ahead`: what the client sends behind its handshake. */
 static inline struct pair open_socket_with(struct stage *s, const char *target, const char *fields,
                                            const char *ahead) {

@@ -7,9 +7,6 @@
 
 static struct stage s;
 
-#define EVENTS \
-    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\ndata: 1\n\n"
-
 static struct pair open_events(const char *fields) {
     struct pair pair;
     pair.client = ask(&s, GET(&s, "/ws", fields));
