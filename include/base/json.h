@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-#include "base/buffer.h"
-#include "base/str.h"
+#include "base/json_string.h"
 
 /* JSON: reading through jansson (this is its one door), always refusing duplicate members (RFC 7515 4, RFC 7519 4),
  * trailing bytes, NUL and invalid UTF-8; writing by appending to a buffer. */
@@ -44,9 +43,5 @@ bool node_bool(const struct node *node);                           /* false unle
 bool node_int(const struct node *node, int64_t *value) MUST_USE;   /* integers only */
 bool node_number(const struct node *node, double *value) MUST_USE; /* integers and reals */
 
-/* Append a JSON string with its quotes. Invalid UTF-8 becomes U+FFFD; controls, quotes, backslashes, DEL are escaped. */
-int put_json_string(struct buffer *out, struct str s) MUST_USE;
-/* May it be a string's content byte by byte? (RFC 3629) */
-bool json_is_utf8(struct str s);
 /* Append a node as compact JSON. */
 int put_json_node(struct buffer *out, const struct node *node) MUST_USE;

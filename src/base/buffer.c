@@ -5,6 +5,8 @@
  *      0          head               tail   size */
 #include "base/buffer.h"
 
+#include "base/pen.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -97,14 +99,6 @@ int buffer_printf(struct buffer *b, const char *format, ...) {
 }
 
 int buffer_append_u64(struct buffer *b, uint64_t value) {
-    char digits[20]; /* of 2^64 - 1 */
-    size_t at = sizeof(digits);
-    for (; value >= 10; value /= 100) {
-        at -= 2;
-        digits[at] = (char)('0' + value / 10 % 10);
-        digits[at + 1] = (char)('0' + value % 10);
-    }
-    if (value > 0 || at == sizeof(digits))
-        digits[--at] = (char)('0' + value);
-    return buffer_append(b, (struct str){digits + at, sizeof(digits) - at});
+    char digits[PEN_U64_MAX];
+    return buffer_append(b, (struct str){digits, (size_t)(pen_u64(digits, value) - digits)});
 }

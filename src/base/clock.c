@@ -3,6 +3,8 @@
  * takes a lock that all threads share, and strftime speaks the locale's language. */
 #include "base/clock.h"
 
+#include "base/pen.h"
+
 #include <assert.h>
 #include <string.h>
 #include <time.h>
@@ -55,24 +57,41 @@ static struct date date_of(int64_t wall_s) {
     return date;
 }
 
-static void put_digits(char *at, int n, int value) {
-    for (int i = n - 1; i >= 0; i--, value /= 10)
-        at[i] = (char)('0' + value % 10);
+static void put_two(char *at, int value) { (void)pen_two_digits(at, (unsigned)value); }
+
+static void put_four(char *at, int value) {
+    put_two(at, value / 100);
+    put_two(at + 2, value % 100);
+}
+
+/* Every line of the log has it, and most are of the second of the line before. */
+static const char *second_text(int64_t wall_s) {
+    static _Thread_local struct {
+        int64_t wall_s;
+        char text[20];
+    } latest = {.wall_s = INT64_MIN};
+    if (latest.wall_s == wall_s)
+        return latest.text;
+    struct date date = date_of(wall_s);
+    memcpy(latest.text, "0000-00-00T00:00:00", sizeof(latest.text));
+    put_four(latest.text, date.year);
+    put_two(latest.text + 5, date.month);
+    put_two(latest.text + 8, date.day);
+    put_two(latest.text + 11, date.hour);
+    put_two(latest.text + 14, date.minute);
+    put_two(latest.text + 17, date.second);
+    latest.wall_s = wall_s;
+    return latest.text;
 }
 
 void clock_rfc3339(int64_t wall_ns, char out[25]) {
-    int64_t wall_s = floor_div(wall_ns, NS_PER_S);
-    struct date date = date_of(wall_s);
-    memcpy(out, "0000-00-00T00:00:00.000Z", 25);
-    put_digits(out, 4, date.year);
-    put_digits(out + 5, 2, date.month);
-    put_digits(out + 8, 2, date.day);
-    put_digits(out + 11, 2, date.hour);
-    put_digits(out + 14, 2, date.minute);
-    put_digits(out + 17, 2, date.second);
+    memcpy(out, second_text(floor_div(wall_ns, NS_PER_S)), 19);
+    memcpy(out + 19, ".000Z", 6);
     int64_t rest_ns =
         wall_ns % NS_PER_S; /* not wall_ns - wall_s * NS_PER_S: that overflows at the far end */
-    put_digits(out + 20, 3, (int)((rest_ns < 0 ? rest_ns + NS_PER_S : rest_ns) / NS_PER_MS));
+    int ms = (int)((rest_ns < 0 ? rest_ns + NS_PER_S : rest_ns) / NS_PER_MS);
+    out[20] = (char)('0' + ms / 100);
+    put_two(out + 21, ms % 100);
 }
 
 void clock_http_date(int64_t wall_s, char out[30]) {
@@ -82,10 +101,10 @@ void clock_http_date(int64_t wall_s, char out[30]) {
     int64_t weekday = date.days - floor_div(date.days, 7) * 7;
     memcpy(out, "Thu, 00 Jan 0000 00:00:00 GMT", 30);
     memcpy(out, DAYS + weekday * 3, 3);
-    put_digits(out + 5, 2, date.day);
+    put_two(out + 5, date.day);
     memcpy(out + 8, MONTHS + (date.month - 1) * 3, 3);
-    put_digits(out + 12, 4, date.year);
-    put_digits(out + 17, 2, date.hour);
-    put_digits(out + 20, 2, date.minute);
-    put_digits(out + 23, 2, date.second);
+    put_four(out + 12, date.year);
+    put_two(out + 17, date.hour);
+    put_two(out + 20, date.minute);
+    put_two(out + 23, date.second);
 }

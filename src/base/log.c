@@ -8,10 +8,9 @@
  * request pays for a copy, not for a system call. */
 #include "base/log.h"
 
-#include "base/buffer.h"
-#include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/json.h"
+#include "base/json_string.h"
+#include "base/pen.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -20,6 +19,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -56,32 +56,38 @@ static struct {
     .ended = PTHREAD_COND_INITIALIZER,
 };
 
-static const char *const LEVELS[] = {
-    [LEVEL_ERROR] = "error", [LEVEL_WARN] = "warn", [LEVEL_INFO] = "info", [LEVEL_DEBUG] = "debug"};
+static const struct str LEVELS[] = {[LEVEL_ERROR] = STR("error"),
+                                    [LEVEL_WARN] = STR("warn"),
+                                    [LEVEL_INFO] = STR("info"),
+                                    [LEVEL_DEBUG] = STR("debug")};
 
 /* ---- making a line ---- */
 
-static int put_int(struct buffer *out, int64_t value) {
+#define LINE_FRAME_MAX  80 /* what a line has beside its text and fields */
+#define FIELD_FRAME_MAX 40 /* what a field has beside its key and text: numbers, quotes, a space */
+#define ORDINARY_LINE   4096
+
+static char *write_int(char *at, int64_t value) {
     if (value >= 0)
-        return buffer_append_u64(out, (uint64_t)value);
-    TRY(buffer_append_byte(out, '-'));
-    return buffer_append_u64(out, 0 - (uint64_t)value);
+        return pen_u64(at, (uint64_t)value);
+    return pen_u64(pen_byte(at, '-'), 0 - (uint64_t)value);
 }
 
 /* Thousandths, without printf: every request logs its times. JSON has no infinities and no NaN. */
-static int put_real(struct buffer *out, double value) {
+static char *write_real(char *at, double value) {
     if (!isfinite(value))
-        return buffer_append(out, STR("null"));
+        return pen_str(at, STR("null"));
     if (value < 0 || value >= 1e15)
-        return buffer_printf(out, "%.9g", value);
+        return at + snprintf(at, FIELD_FRAME_MAX, "%.9g", value);
     uint64_t thousandths = (uint64_t)(value * 1000 + 0.5);
-    char rest[4] = {'.', (char)('0' + thousandths / 100 % 10), (char)('0' + thousandths / 10 % 10),
-                    (char)('0' + thousandths % 10)};
-    size_t n = sizeof(rest);
-    while (n > 1 && rest[n - 1] == '0')
-        n--;
-    TRY(buffer_append_u64(out, thousandths / 1000));
-    return n > 1 ? buffer_append(out, (struct str){rest, n}) : 0;
+    unsigned rest = (unsigned)(thousandths % 1000);
+    at = pen_u64(at, thousandths / 1000);
+    if (rest == 0)
+        return at;
+    at = pen_two_digits(pen_byte(at, '.'), rest / 10);
+    if (rest % 10 > 0)
+        return pen_byte(at, (char)('0' + rest % 10));
+    return at[-1] == '0' ? at - 1 : at;
 }
 
 static bool reads_bare(struct str s) {
@@ -92,73 +98,81 @@ static bool reads_bare(struct str s) {
 }
 
 /* A value's own bytes never reach a terminal unless they are harmless there. */
-static int put_str(struct buffer *out, struct str s, bool as_json) {
-    return !as_json && reads_bare(s) ? buffer_append(out, s) : put_json_string(out, s);
+static char *write_str(char *at, struct str s, bool as_json) {
+    return !as_json && reads_bare(s) ? pen_str(at, s) : json_string_write(at, s);
 }
 
-static int put_word(struct buffer *out, struct str s, bool as_json) {
+static char *write_word(char *at, struct str s, bool as_json) {
     if (!as_json)
-        return put_str(out, s, as_json);
-    TRY(buffer_append_byte(out, '"'));
-    TRY(buffer_append(out, s));
-    return buffer_append_byte(out, '"');
+        return write_str(at, s, as_json);
+    return pen_byte(pen_str(pen_byte(at, '"'), s), '"');
 }
 
-static int put_value(struct buffer *out, const struct log_field *field, bool as_json) {
+static char *write_value(char *at, const struct log_field *field, bool as_json) {
     switch (field->kind) {
     case LOG_FIELD_STR:
-        return put_str(out, field->text, as_json);
+        return write_str(at, field->text, as_json);
     case LOG_FIELD_WORD:
-        return put_word(out, field->text, as_json);
+        return write_word(at, field->text, as_json);
     case LOG_FIELD_INT:
-        return put_int(out, field->number);
+        return write_int(at, field->number);
     case LOG_FIELD_REAL:
-        return put_real(out, field->real);
+        return write_real(at, field->real);
     case LOG_FIELD_BOOL:
-        return buffer_append(out, field->number ? STR("true") : STR("false"));
+        return pen_str(at, field->number ? STR("true") : STR("false"));
     }
-    return -EINVAL;
+    return at;
 }
 
-static int put_json_line(struct buffer *out, const char *time, enum log_level level,
-                         const char *text, const struct log_field *fields, size_t n) {
-    TRY(buffer_append(out, STR("{\"time\":\"")));
-    TRY(buffer_append(out, str_of(time)));
-    TRY(buffer_append(out, STR("\",\"level\":\"")));
-    TRY(buffer_append(out, str_of(LEVELS[level])));
-    TRY(buffer_append(out, STR("\",\"event\":")));
-    TRY(put_json_string(out, str_of(text)));
-    for (size_t i = 0; i < n; i++) {
-        TRY(buffer_append(out, fields[i].key));
-        TRY(put_value(out, &fields[i], true));
-    }
-    return buffer_append(out, STR("}\n"));
+struct event {
+    enum log_level level;
+    struct str text;
+    const struct log_field *fields;
+    size_t n;
+};
+
+static char *write_json_line(char *at, struct str time, const struct event *event) {
+    at = pen_str(pen_str(at, STR("{\"time\":\"")), time);
+    at = pen_str(pen_str(at, STR("\",\"level\":\"")), LEVELS[event->level]);
+    at = json_string_write(pen_str(at, STR("\",\"event\":")), event->text);
+    for (size_t i = 0; i < event->n; i++)
+        at = write_value(pen_str(at, event->fields[i].key), &event->fields[i], true);
+    return pen_str(at, STR("}\n"));
 }
 
 static struct str name_of(const struct log_field *field) {
     return (struct str){field->key.at + 2, field->key.n - strlen(",\"\":")};
 }
 
-static int put_text_line(struct buffer *out, const char *time, enum log_level level,
-                         const char *text, const struct log_field *fields, size_t n) {
-    TRY(buffer_printf(out, "%.12s %-5s %s", time + strlen("2026-11-23T"), LEVELS[level], text));
-    for (size_t i = 0; i < n; i++) {
-        TRY(buffer_append(out, i ? STR(" ") : STR("  ")));
-        TRY(buffer_append(out, name_of(&fields[i])));
-        TRY(buffer_append_byte(out, '='));
-        TRY(put_value(out, &fields[i], false));
+static char *write_text_line(char *at, struct str time, const struct event *event) {
+    at = pen_byte(pen_str(at, str_first(str_skip(time, strlen("2026-11-23T")), 12)), ' ');
+    at = pen_str(pen_str(at, LEVELS[event->level]),
+                 str_first(STR("  "), 6 - LEVELS[event->level].n));
+    at = pen_str(at, event->text);
+    for (size_t i = 0; i < event->n; i++) {
+        at = pen_str(pen_str(at, i ? STR(" ") : STR("  ")), name_of(&event->fields[i]));
+        at = write_value(pen_byte(at, '='), &event->fields[i], false);
     }
-    return buffer_append_byte(out, '\n');
+    return pen_byte(at, '\n');
 }
 
-static int put_line(struct buffer *out, enum log_level level, const char *text,
-                    const struct log_field *fields, size_t n) {
-    char time[25], *room;
-    clock_rfc3339(clock_now().wall_ns, time);
-    TRY(buffer_reserve(out, 1000, &room));
-    bool as_json = atomic_load_explicit(&sink.is_json, memory_order_relaxed);
-    return as_json ? put_json_line(out, time, level, text, fields, n)
-                   : put_text_line(out, time, level, text, fields, n);
+/* More than the line will have: it is written without looking. */
+static size_t room_for(const struct event *event) {
+    size_t bytes = LINE_FRAME_MAX + JSON_STRING_MAX(event->text.n);
+    for (size_t i = 0; i < event->n; i++)
+        bytes +=
+            event->fields[i].key.n + FIELD_FRAME_MAX + JSON_STRING_MAX(event->fields[i].text.n);
+    return bytes;
+}
+
+static bool is_json(void) { return atomic_load_explicit(&sink.is_json, memory_order_relaxed); }
+
+static struct str write_line(char *room, const struct event *event, bool as_json) {
+    char time_text[25];
+    clock_rfc3339(clock_now().wall_ns, time_text);
+    struct str time = {time_text, sizeof(time_text) - 1};
+    char *end = as_json ? write_json_line(room, time, event) : write_text_line(room, time, event);
+    return (struct str){room, (size_t)(end - room)};
 }
 
 /* ---- writing it ---- */
@@ -218,12 +232,18 @@ void log_fields(enum log_level level, const char *text, const struct log_field *
     assert(level <= LEVEL_DEBUG && text);
     if ((int)level > atomic_load_explicit(&sink.lowest, memory_order_relaxed))
         return;
-    CLEANUP(buffer_release) struct buffer line = {0};
-    bool is_out =
-        put_line(&line, level, text, fields, n) == 0 &&
-        (hand_over(buffer_bytes(&line)) || write_all(sink.fd, buffer_bytes(&line)).n == 0);
+    const struct event event = {level, str_of(text), fields, n};
+    char ordinary[ORDINARY_LINE];
+    size_t bytes = room_for(&event);
+    char *large = bytes > sizeof(ordinary) ? malloc(bytes) : NULL;
+    bool is_out = false;
+    if (large || bytes <= sizeof(ordinary)) {
+        struct str line = write_line(large ? large : ordinary, &event, is_json());
+        is_out = hand_over(line) || write_all(sink.fd, line).n == 0;
+    }
     if (!is_out)
         drop_line();
+    free(large);
 }
 
 uint64_t log_dropped(void) {
@@ -298,12 +318,10 @@ static uint64_t count_lines(struct str bytes) {
 
 /* There is one place left where it can be told. */
 static void tell_of_loss(int error) {
-    CLEANUP(buffer_release) struct buffer line = {0};
-    char time[25];
-    clock_rfc3339(clock_now().wall_ns, time);
-    if (put_text_line(&line, time, LEVEL_ERROR, "log lines are lost: stdout cannot be written",
-                      &F_TEXT("why", strerror(error)), 1) == 0)
-        (void)write_all(STDERR_FILENO, buffer_bytes(&line));
+    char room[ORDINARY_LINE];
+    const struct event event = {LEVEL_ERROR, STR("log lines are lost: stdout cannot be written"),
+                                &F_TEXT("why", strerror(error)), 1};
+    (void)write_all(STDERR_FILENO, write_line(room, &event, false));
 }
 
 static struct str put(struct str bytes) {
@@ -347,10 +365,9 @@ static void report_dropped(void) {
     if (lines == 0 || sink.is_failing)
         return;
     pthread_mutex_unlock(&sink.lock);
-    CLEANUP(buffer_release) struct buffer line = {0};
-    bool is_out =
-        put_line(&line, LEVEL_WARN, "log lines dropped", &F_INT("lines", lines), 1) == 0 &&
-        put_lines(buffer_bytes(&line), STR_NONE) == 0;
+    char room[ORDINARY_LINE];
+    const struct event event = {LEVEL_WARN, STR("log lines dropped"), &F_INT("lines", lines), 1};
+    bool is_out = put_lines(write_line(room, &event, is_json()), STR_NONE) == 0;
     pthread_mutex_lock(&sink.lock);
     if (is_out)
         sink.dropped_reported += lines;
