@@ -17,5 +17,7 @@ static inline char *pen_byte(char *at, char byte) {
 }
 /* A decimal number. */
 char *pen_u64(char *at, uint64_t value);
+/* Two lower-case hexadecimal digits for each byte. */
+char *pen_hex(char *at, const void *bytes, size_t n);
 /* Exactly two digits; value < 100. */
 char *pen_two_digits(char *at, unsigned value);

@@ -4,6 +4,7 @@
 
 #include "base/base64url.h"
 #include "base/hash.h"
+#include "base/pen.h"
 #include "signature.h"
 #include <assert.h>
 #include <errno.h>
@@ -61,11 +62,7 @@ bool api_key_is_well_formed(struct str text) {
 bool api_key_id(struct str text, char id[API_KEY_ID_BYTES + 1]) {
     unsigned char digest[API_KEY_ID_BYTES / 2];
     bool done = sha256(text, digest);
-    for (size_t i = 0; i < sizeof(digest); i++) {
-        id[2 * i] = "0123456789abcdef"[digest[i] >> 4];
-        id[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
-    }
-    id[API_KEY_ID_BYTES] = '\0';
+    *pen_hex(id, digest, sizeof(digest)) = '\0';
     return done;
 }
 

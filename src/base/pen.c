@@ -2,6 +2,7 @@
 #include "base/pen.h"
 
 #include <assert.h>
+#include <endian.h>
 
 /* "00" to "99" */
 #define TEN(tens) \
@@ -31,4 +32,37 @@ char *pen_u64(char *at, uint64_t value) {
     else
         to[-1] = (char)('0' + value);
     return end;
+}
+
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Four bytes are spread to eight, a digit each, the first one lowest. */
+static uint64_t spread(uint64_t bytes) {
+    bytes = (bytes | bytes << 16) & UINT64_C(0x0000ffff0000ffff);
+    bytes = (bytes | bytes << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    return (bytes >> 4 | bytes << 8) & EACH_BYTE(0x0f);
+}
+
+/* '0' to '9', and 39 further 'a' to 'f'. */
+static uint64_t hex_digits(uint64_t values) {
+    uint64_t above_nine = (values + EACH_BYTE(6)) >> 4 & EACH_BYTE(1);
+    return values + EACH_BYTE('0') + above_nine * ('a' - '0' - 10);
+}
+
+static void write_eight(char *at, const unsigned char *bytes) {
+    uint32_t four;
+    memcpy(&four, bytes, sizeof(four));
+    uint64_t text = htole64(hex_digits(spread(le32toh(four))));
+    memcpy(at, &text, sizeof(text));
+}
+
+char *pen_hex(char *at, const void *bytes, size_t n) {
+    const unsigned char *from = bytes;
+    for (; n >= 4; n -= 4, from += 4, at += 8)
+        write_eight(at, from);
+    for (; n > 0; n--, from++) {
+        at = pen_byte(at, "0123456789abcdef"[*from >> 4]);
+        at = pen_byte(at, "0123456789abcdef"[*from & 15]);
+    }
+    return at;
 }

@@ -2,6 +2,7 @@
 /* An exchange is born with its request's head and dies with its answer's last byte. Dead ones are kept, a few, for their warm arenas. */
 #include "gateway/lifetime.h"
 
+#include "base/pen.h"
 #include "gateway/access_log.h"
 #include "gateway/admission.h"
 #include "gateway/api_keys.h"
@@ -31,14 +32,6 @@ static bool is_good_id(struct str id) {
     return true;
 }
 
-static void put_hex(char *out, const unsigned char *bytes, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        out[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-        out[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-    }
-    out[2 * n] = '\0';
-}
-
 /* The caller's id when it is one, so that a request can be followed through several services. */
 static void choose_id(struct exchange *x) {
     const struct field *sent = fields_find(exchange_fields(x), FIELD_X_REQUEST_ID);
@@ -49,7 +42,7 @@ static void choose_id(struct exchange *x) {
     }
     unsigned char random[16];
     gateway_random(x->gateway, random, sizeof(random));
-    put_hex(x->id, random, sizeof(random));
+    *pen_hex(x->id, random, sizeof(random)) = '\0';
 }
 
 static void enter_epoch(struct exchange *x) {

@@ -3,6 +3,7 @@
  * less those that belong to the gateway; then the gateway's own, so that no Connection token of the caller can take one away. */
 #include "gateway/request_head.h"
 
+#include "base/pen.h"
 #include "gateway_internal.h"
 
 bool request_head_loops(const struct exchange *x) {
@@ -127,26 +128,20 @@ static bool is_traceparent(struct str value) {
     return !trace_is_zero && !span_is_zero;
 }
 
-static void put_hex64(char out[16], uint64_t value) {
-    for (int i = 15; i >= 0; i--, value >>= 4)
-        out[i] = "0123456789abcdef"[value & 15];
-}
-
 /* W3C Trace Context: a valid one passes as it is; otherwise a new trace begins here. */
 static void choose_trace(struct exchange *x) {
     struct fields fields = exchange_fields(x);
     const struct field *sent = fields_find(fields, FIELD_TRACEPARENT);
     if (sent && fields_count(fields, FIELD_TRACEPARENT) == 1 && is_traceparent(sent->value))
         return;
-    uint64_t random[3];
-    gateway_random(x->gateway, random, sizeof(random));
-    char *at = x->traceparent;
-    memcpy(at, "00-", 3);
-    put_hex64(at + 3, random[0] | 1);
-    put_hex64(at + 19, random[1]);
-    at[35] = '-';
-    put_hex64(at + 36, random[2] | 1);
-    memcpy(at + 52, "-00", 4);
+    unsigned char trace[16], span[8];
+    gateway_random(x->gateway, trace, sizeof(trace));
+    gateway_random(x->gateway, span, sizeof(span));
+    trace[0] |= 1; /* neither may be all zeros */
+    span[0] |= 1;
+    char *at = pen_hex(pen_str(x->traceparent, STR("00-")), trace, sizeof(trace));
+    at = pen_hex(pen_byte(at, '-'), span, sizeof(span));
+    *pen_str(at, STR("-00")) = '\0';
 }
 
 static struct str port_of(const struct exchange *x) {

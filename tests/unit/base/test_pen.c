@@ -39,4 +39,21 @@ START_TEST(numbers_are_decimal_and_exact) {
 }
 END_TEST
 
-SUITE_MAIN("base/pen", pieces_follow_one_another, numbers_are_decimal_and_exact)
+START_TEST(bytes_are_two_hexadecimal_digits_each) {
+    unsigned char bytes[256];
+    char expected[2 * sizeof(bytes) + 1];
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (unsigned char)i;
+        snprintf(expected + 2 * i, 3, "%02x", (unsigned)i);
+    }
+    for (size_t n = 0; n <= sizeof(bytes); n++) {
+        char *room = malloc(2 * n + 1);
+        ck_assert_ptr_eq(pen_hex(room, bytes + sizeof(bytes) - n, n), room + 2 * n);
+        ck_assert_mem_eq(room, expected + 2 * (sizeof(bytes) - n), 2 * n);
+        free(room);
+    }
+}
+END_TEST
+
+SUITE_MAIN("base/pen", pieces_follow_one_another, numbers_are_decimal_and_exact,
+           bytes_are_two_hexadecimal_digits_each)
