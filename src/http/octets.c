@@ -62,49 +62,39 @@ static unsigned not_target(__m128i bytes) {
     return 0xffffu & ~(unsigned)_mm_movemask_epi8(_mm_and_si128(above, below));
 }
 
+/* Unsigned: what is below `from` wraps to above. */
 static __m128i within(__m128i bytes, char from, char to) {
-    return _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8((char)(from - 1))),
-                         _mm_cmplt_epi8(bytes, _mm_set1_epi8((char)(to + 1))));
+    __m128i above = _mm_sub_epi8(bytes, _mm_set1_epi8(from));
+    return _mm_cmpeq_epi8(_mm_min_epu8(above, _mm_set1_epi8((char)(to - from))), above);
 }
 static __m128i are(__m128i bytes, char one) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(one)); }
 
-/* Bits of the bytes outside letters, '+' to '9' without ',', '_', '~' and '='. */
+/* Bits of the bytes outside letters, '-' to '9', '+', '_', '~' and '='. */
 static unsigned not_b64(__m128i bytes) {
     __m128i letter = within(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 'z');
-    __m128i digit = _mm_andnot_si128(are(bytes, ','), within(bytes, '+', '9'));
+    __m128i digit = _mm_or_si128(are(bytes, '+'), within(bytes, '-', '9'));
     __m128i mark = _mm_or_si128(are(bytes, '_'), _mm_or_si128(are(bytes, '~'), are(bytes, '=')));
     return 0xffffu & ~(unsigned)_mm_movemask_epi8(_mm_or_si128(letter, _mm_or_si128(digit, mark)));
 }
 
-size_t value_span(struct str s) {
-    size_t n = 0;
-    for (; s.n - n >= 16; n += 16) {
-        unsigned bad = not_value(load(s.at + n));
-        if (bad)
-            return n + (size_t)__builtin_ctz(bad);
+/* The last chunk reaches back over bytes that were seen, so that few are looked at one by one. */
+static inline size_t span(struct str s, unsigned (*outside)(__m128i),
+                          enum octet_class octet_class) {
+    if (s.n < 16)
+        return octets_span(s, octet_class);
+    size_t last = s.n - 16, at = 0;
+    unsigned bad;
+    while (!(bad = outside(load(s.at + at)))) {
+        if (at == last)
+            return s.n;
+        at = last - at < 16 ? last : at + 16;
     }
-    return n + octets_span((struct str){s.at + n, s.n - n}, OCTET_VALUE);
+    return at + (size_t)__builtin_ctz(bad);
 }
 
-size_t target_span(struct str s) {
-    size_t n = 0;
-    for (; s.n - n >= 16; n += 16) {
-        unsigned bad = not_target(load(s.at + n));
-        if (bad)
-            return n + (size_t)__builtin_ctz(bad);
-    }
-    return n + octets_span((struct str){s.at + n, s.n - n}, OCTET_TARGET);
-}
-
-size_t b64_span(struct str s) {
-    size_t n = 0;
-    for (; s.n - n >= 16; n += 16) {
-        unsigned bad = not_b64(load(s.at + n));
-        if (bad)
-            return n + (size_t)__builtin_ctz(bad);
-    }
-    return n + octets_span((struct str){s.at + n, s.n - n}, OCTET_B64);
-}
+size_t value_span(struct str s) { return span(s, not_value, OCTET_VALUE); }
+size_t target_span(struct str s) { return span(s, not_target, OCTET_TARGET); }
+size_t b64_span(struct str s) { return span(s, not_b64, OCTET_B64); }
 #else
 size_t value_span(struct str s) { return octets_span(s, OCTET_VALUE); }
 size_t target_span(struct str s) { return octets_span(s, OCTET_TARGET); }
