@@ -16,9 +16,20 @@ static inline struct str buffer_bytes(const struct buffer *b) {
 }
 static inline size_t buffer_length(const struct buffer *b) { return b->tail - b->head; }
 
+/* Where there is no room yet; callers take buffer_reserve. */
+int buffer_make_room(struct buffer *b, size_t bytes, char **room) MUST_USE;
 /* Make room for `bytes` more; *room receives where to write. Compacts before it grows. -ENOMEM. */
-int buffer_reserve(struct buffer *b, size_t bytes, char **room) MUST_USE;
-void buffer_commit(struct buffer *b, size_t bytes);  /* after writing into the reserved room */
+static inline MUST_USE int buffer_reserve(struct buffer *b, size_t bytes, char **room) {
+    if (!b->at || b->size - b->tail < bytes)
+        return buffer_make_room(b, bytes, room);
+    *room = b->at + b->tail;
+    return 0;
+}
+/* After writing into the reserved room. */
+static inline void buffer_commit(struct buffer *b, size_t bytes) {
+    assert(bytes <= b->size - b->tail);
+    b->tail += bytes;
+}
 void buffer_consume(struct buffer *b, size_t bytes); /* bytes <= length */
 void buffer_clear(struct buffer *b);                 /* keeps the memory */
 void buffer_release(struct buffer *b); /* frees the memory; the buffer can be used again */

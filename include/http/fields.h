@@ -40,7 +40,7 @@ struct field {
     enum field_id id;
 };
 
-/* The id of a name (any case); FIELD_OTHER when nobody asks for it. */
+/* The id of a name, a token in any case; FIELD_OTHER when nobody asks for it. */
 enum field_id field_id_of(struct str name);
 struct str field_name(enum field_id id); /* lower case; not for FIELD_OTHER */
 
@@ -48,7 +48,9 @@ struct str field_name(enum field_id id); /* lower case; not for FIELD_OTHER */
 struct fields {
     const struct field *list;
     size_t n;
+    uint64_t absent; /* bits, by id, of those that are known not to be there; 0 says nothing */
 };
+static_assert(FIELD_ID_COUNT <= 64, "each id has its bit in `absent`");
 
 /* The first field with this id, or NULL. */
 const struct field *fields_find(struct fields fields, enum field_id id);

@@ -35,7 +35,7 @@ static int grow(struct buffer *b, size_t needed) {
     return 0;
 }
 
-int buffer_reserve(struct buffer *b, size_t bytes, char **room) {
+int buffer_make_room(struct buffer *b, size_t bytes, char **room) {
     assert(b->head <= b->tail && b->tail <= b->size);
     assert(b->at || b->size == 0);
     size_t length = buffer_length(b);
@@ -48,11 +48,6 @@ int buffer_reserve(struct buffer *b, size_t bytes, char **room) {
     }
     *room = b->at + b->tail;
     return 0;
-}
-
-void buffer_commit(struct buffer *b, size_t bytes) {
-    assert(bytes <= b->size - b->tail);
-    b->tail += bytes;
 }
 
 void buffer_consume(struct buffer *b, size_t bytes) {

@@ -4,6 +4,7 @@
  * two in the same slot: then choose other factors). */
 #include "http/fields.h"
 
+#include "base/pen.h"
 #include "http/octets.h"
 #include <assert.h>
 
@@ -46,13 +47,36 @@ static const struct str names[FIELD_ID_COUNT] = {
 
 static int lower(char byte) { return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte; }
 
+#define LOWER UINT64_C(0x2020202020202020)
+
+static uint64_t eight_lower(const char *at) {
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof(bytes));
+    return bytes | LOWER;
+}
+
+/* Of a token with a name of ours, which are lower case letters and '-': no byte of a token but the same letter becomes one of
+ * them when its bit of case is set. */
+static bool same_name(struct str name, struct str known) {
+    if (name.n != known.n)
+        return false;
+    size_t at = 0;
+    for (; name.n - at >= 8; at += 8)
+        if (eight_lower(name.at + at) != eight_lower(known.at + at))
+            return false;
+    for (; at < name.n; at++)
+        if ((name.at[at] | 0x20) != known.at[at])
+            return false;
+    return true;
+}
+
 enum field_id field_id_of(struct str name) {
     if (name.n < 2)
         return FIELD_OTHER;
     unsigned slot =
         SLOT((unsigned)name.n, (unsigned)lower(name.at[0]), (unsigned)lower(name.at[name.n - 2]));
     enum field_id id = (enum field_id)slots[slot];
-    return id != FIELD_OTHER && str_eq_nocase(name, names[id]) ? id : FIELD_OTHER;
+    return id != FIELD_OTHER && same_name(name, names[id]) ? id : FIELD_OTHER;
 }
 
 struct str field_name(enum field_id id) {
@@ -60,7 +84,13 @@ struct str field_name(enum field_id id) {
     return names[id];
 }
 
+static bool may_have(const struct fields *fields, enum field_id id) {
+    return !(fields->absent >> id & 1);
+}
+
 const struct field *fields_find(struct fields fields, enum field_id id) {
+    if (!may_have(&fields, id))
+        return NULL;
     for (size_t i = 0; i < fields.n; i++)
         if (fields.list[i].id == id)
             return &fields.list[i];
@@ -69,7 +99,7 @@ const struct field *fields_find(struct fields fields, enum field_id id) {
 
 size_t fields_count(struct fields fields, enum field_id id) {
     size_t count = 0;
-    for (size_t i = 0; i < fields.n; i++)
+    for (size_t i = 0; may_have(&fields, id) && i < fields.n; i++)
         count += fields.list[i].id == id;
     return count;
 }
@@ -83,7 +113,7 @@ static bool list_has(struct str list, struct str token) {
 }
 
 bool fields_list_has(struct fields fields, enum field_id id, struct str token) {
-    for (size_t i = 0; i < fields.n; i++)
+    for (size_t i = 0; may_have(&fields, id) && i < fields.n; i++)
         if (fields.list[i].id == id && list_has(fields.list[i].value, token))
             return true;
     return false;
@@ -171,10 +201,12 @@ bool field_is_forbidden_in_answer(struct str name) {
 }
 
 int put_field(struct buffer *out, struct str name, struct str value) {
-    TRY(buffer_append(out, name));
-    TRY(buffer_append(out, STR(": ")));
-    TRY(buffer_append(out, value));
-    return buffer_append(out, STR("\r\n"));
+    char *room;
+    TRY(buffer_reserve(out, name.n + value.n + strlen(": \r\n"), &room));
+    char *end = pen_str(pen_str(room, name), STR(": "));
+    end = pen_str(pen_str(end, value), STR("\r\n"));
+    buffer_commit(out, (size_t)(end - room));
+    return 0;
 }
 
 bool is_token(struct str s) { return s.n > 0 && octets_span(s, OCTET_TOKEN) == s.n; }

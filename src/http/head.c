@@ -14,7 +14,7 @@
 #include "http/target.h"
 #include <assert.h>
 
-enum { AT_START, AT_FIRST_LINE, AT_FIELDS, AT_END };
+enum { AT_START, AT_FIRST_LINE, AT_FIELDS, AT_END, UNDERSTOOD };
 
 #define METHOD_BYTES_MAX 32
 
@@ -202,17 +202,26 @@ static void point_words(struct head *head, const char *base) {
     }
 }
 
-static void point_fields(struct head *head, const char *base, struct census *census) {
+static void point_fields(struct head *head, const char *base) {
+    for (uint32_t i = 0; i < head->n_lines; i++) {
+        head->store[i].name = at_span(base, head->lines[i].name);
+        head->store[i].value = at_span(base, head->lines[i].value);
+    }
+    head->fields.list = head->store;
+    head->fields.n = head->n_lines;
+}
+
+static void take_census(struct head *head, struct census *census) {
+    uint64_t present = 0;
     memset(census, 0, sizeof(*census));
     for (uint32_t i = 0; i < head->n_lines; i++) {
         struct field *field = &head->store[i];
-        field->name = at_span(base, head->lines[i].name);
-        field->value = at_span(base, head->lines[i].value);
         field->id = field_id_of(field->name);
+        present |= UINT64_C(1) << field->id;
         if (census->times[field->id]++ == 0)
             census->first[field->id] = field;
     }
-    head->fields = (struct fields){head->store, head->n_lines};
+    head->fields.absent = ~present;
 }
 
 /* RFC 9112 3.2: a server MUST respond with 400 to any HTTP/1.1 request that lacks a Host, has more than one, or an
@@ -293,7 +302,8 @@ static enum head_verdict meaning_read(struct head *head, const char *base) {
     bool asks = head->kind == HEAD_REQUEST;
     struct census census;
     point_words(head, base);
-    point_fields(head, base, &census);
+    point_fields(head, base);
+    take_census(head, &census);
     head->head_bytes = head->line_at;
     enum head_verdict verdict = asks ? host_read(head, &census) : HEAD_DONE;
     if (verdict == HEAD_DONE)
@@ -302,11 +312,25 @@ static enum head_verdict meaning_read(struct head *head, const char *base) {
         verdict = connection_read(head, &census);
     if (verdict == HEAD_DONE && asks)
         verdict = expectation_read(head, &census);
+    if (verdict == HEAD_DONE)
+        head->state = UNDERSTOOD;
     return verdict;
+}
+
+/* The same bytes, elsewhere. */
+static enum head_verdict move_to(struct head *head, const char *base) {
+    point_words(head, base);
+    point_fields(head, base);
+    const struct field *host = fields_find(head->fields, FIELD_HOST);
+    if (head->kind == HEAD_REQUEST && host)
+        head->host = host->value;
+    return HEAD_DONE;
 }
 
 enum head_verdict head_parse(struct head *head, struct str bytes) {
     assert(bytes.n >= head->scanned);
+    if (head->state == UNDERSTOOD)
+        return move_to(head, bytes.at);
     while (head->state != AT_END) {
         struct head_span line;
         enum head_verdict verdict = next_line(head, bytes, &line);

@@ -12,7 +12,7 @@ static struct credentials read_fields(const char *const *pairs, size_t n, const 
         struct str name = str_of(pairs[2 * i]);
         list[i] = (struct field){name, str_of(pairs[2 * i + 1]), field_id_of(name)};
     }
-    credentials_read(&credentials, (struct fields){list, n}, str_of(query));
+    credentials_read(&credentials, (struct fields){.list = list, .n = n}, str_of(query));
     return credentials;
 }
 
@@ -112,7 +112,7 @@ static struct credentials read_places(const char *authorization, const char *pro
     struct field list[2] = {
         {STR("Authorization"), str_of(authorization ? authorization : ""), FIELD_AUTHORIZATION},
         {STR("Sec-WebSocket-Protocol"), str_of(protocols), FIELD_SEC_WEBSOCKET_PROTOCOL}};
-    struct fields fields = {authorization ? list : list + 1, authorization ? 2 : 1};
+    struct fields fields = {.list = authorization ? list : list + 1, .n = authorization ? 2 : 1};
     struct credentials credentials;
     credentials_read(&credentials, fields, str_of(query));
     credentials_read_places(&credentials, PLACES, 3, fields, str_of(query));

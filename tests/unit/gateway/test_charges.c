@@ -233,7 +233,7 @@ END_TEST
 static void settle(const char *name, const char *value, const char *again) {
     struct field list[2] = {{.name = str_of(name), .value = str_of(value)},
                             {.name = str_of(name), .value = str_of(again)}};
-    charges_settle(&x, (struct fields){list, again ? 2 : 1});
+    charges_settle(&x, (struct fields){.list = list, .n = again ? 2 : 1});
 }
 
 START_TEST(an_answer_that_names_its_cost_is_charged_that) {

@@ -20,7 +20,7 @@ static bool speaks_tls; /* the peer */
 /* Finds with a peer at PEER; the fields are pairs of name and value up to NULL. */
 static struct client_address find(const struct trust *trust, const char *const *pairs) {
     struct field list[8];
-    struct fields fields = {list, 0};
+    struct fields fields = {.list = list, .n = 0};
     for (; *pairs; pairs += 2)
         list[fields.n++] = field(pairs[0], pairs[1]);
     return client_address_find(trust, ip_of(PEER), speaks_tls, fields);

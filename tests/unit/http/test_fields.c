@@ -48,19 +48,29 @@ END_TEST
 
 START_TEST(found_field_is_the_first_and_all_are_counted) {
     struct field list[] = {field_of("accept", "a"), field_of("Via", "b"), field_of("ACCEPT", "c")};
-    struct fields fields = {list, 3};
+    struct fields fields = {.list = list, .n = 3};
     ck_assert_ptr_eq(fields_find(fields, FIELD_ACCEPT), &list[0]);
     ck_assert_ptr_null(fields_find(fields, FIELD_HOST));
     ck_assert_uint_eq(fields_count(fields, FIELD_ACCEPT), 2);
     ck_assert_uint_eq(fields_count(fields, FIELD_HOST), 0);
-    ck_assert_ptr_null(fields_find((struct fields){NULL, 0}, FIELD_HOST));
+    ck_assert_ptr_null(fields_find((struct fields){0}, FIELD_HOST));
+}
+END_TEST
+
+START_TEST(what_is_known_to_be_absent_is_not_looked_for) {
+    struct field list[] = {field_of("accept", "a"), field_of("Connection", "b")};
+    struct fields fields = {list, 2, UINT64_C(1) << FIELD_CONNECTION};
+    ck_assert_ptr_eq(fields_find(fields, FIELD_ACCEPT), &list[0]);
+    ck_assert_ptr_null(fields_find(fields, FIELD_CONNECTION));
+    ck_assert_uint_eq(fields_count(fields, FIELD_CONNECTION), 0);
+    ck_assert(!fields_list_has(fields, FIELD_CONNECTION, STR("b")));
 }
 END_TEST
 
 START_TEST(list_has_whole_tokens_only) {
     struct field list[] = {field_of("Connection", " foo ,,\tClose"),
                            field_of("connection", "upgrade"), field_of("te", "trailers")};
-    struct fields fields = {list, 3};
+    struct fields fields = {.list = list, .n = 3};
     ck_assert(fields_list_has(fields, FIELD_CONNECTION, STR("close")));
     ck_assert(fields_list_has(fields, FIELD_CONNECTION, STR("FOO")));
     ck_assert(fields_list_has(fields, FIELD_CONNECTION, STR("Upgrade")));
@@ -72,7 +82,7 @@ END_TEST
 
 START_TEST(hop_by_hop_are_the_named_ones_and_those_that_connection_lists) {
     struct field list[] = {field_of("Connection", "close, X-Mine")};
-    struct fields fields = {list, 1};
+    struct fields fields = {.list = list, .n = 1};
     static const char *const hop[] = {
         "connection",
         "Keep-Alive",
@@ -182,6 +192,7 @@ int main(void) {
     tcase_add_test(tests, every_known_name_finds_its_id_in_any_case);
     tcase_add_test(tests, names_that_only_look_known_are_others);
     tcase_add_test(tests, found_field_is_the_first_and_all_are_counted);
+    tcase_add_test(tests, what_is_known_to_be_absent_is_not_looked_for);
     tcase_add_test(tests, list_has_whole_tokens_only);
     tcase_add_test(tests, hop_by_hop_are_the_named_ones_and_those_that_connection_lists);
     tcase_add_test(tests, gateway_owns_its_names_and_their_twins);

@@ -23,11 +23,15 @@ static void same_head(const struct head *a, const struct head *b) {
               a->framing == b->framing);
     ck_assert(a->body_bytes == b->body_bytes && a->keep_alive == b->keep_alive &&
               a->head_bytes == b->head_bytes);
-    ck_assert_uint_eq(a->fields.n, b->fields.n);
+    ck_assert(a->fields.n == b->fields.n && a->fields.absent == b->fields.absent);
     for (size_t i = 0; i < a->fields.n; i++) {
         const struct field *left = &a->fields.list[i], *right = &b->fields.list[i];
         ck_assert(str_eq(left->name, right->name) && str_eq(left->value, right->value) &&
                   left->id == right->id);
+    }
+    for (int id = 1; id < FIELD_ID_COUNT; id++) {
+        struct fields all = {.list = a->fields.list, .n = a->fields.n};
+        ck_assert_int_eq(a->fields.absent >> id & 1, !fields_find(all, (enum field_id)id));
     }
 }
 
