@@ -16,6 +16,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define SPARE_MAX 16
+
 /* ---- how a call goes wrong */
 
 void call_stop_timers(struct upstream_call *call) {
@@ -110,6 +112,26 @@ void call_advance_later(struct upstream_call *call) {
 
 /* ---- the pool */
 
+static struct upstream_call *take_spare(struct upstream_pool *pool) {
+    struct upstream_call *call = pool->spare;
+    if (call) {
+        pool->spare = call->behind;
+        pool->n_spare--;
+    }
+    return call;
+}
+
+/* A tunnel's has lost its head. */
+static void keep_or_free(struct upstream_pool *pool, struct upstream_call *call) {
+    if (call->is_tunnel || pool->n_spare >= SPARE_MAX) {
+        free(call);
+        return;
+    }
+    call->behind = pool->spare;
+    pool->spare = call;
+    pool->n_spare++;
+}
+
 struct upstream_pool *upstream_pool_new(struct loop *loop, struct resolver *resolver,
                                         struct tls_client *tls,
                                         const struct upstream_limits *limits,
@@ -134,6 +156,8 @@ void upstream_pool_free(struct upstream_pool *pool) {
         return;
     assert(pool->stats.n_open == 0);
     lines_fini(&pool->lines);
+    while (pool->spare)
+        free(take_spare(pool));
     free(pool);
 }
 
@@ -150,12 +174,12 @@ struct upstream_stats upstream_pool_stats(const struct upstream_pool *pool) {
 
 struct upstream_call *upstream_start(struct upstream_pool *pool, const struct origin *origin,
                                      const struct upstream_request *request, void *owner) {
-    struct upstream_call *call = malloc(sizeof(*call));
     struct site *site = site_hold(&pool->lines, origin);
-    if (!call || !site) {
-        free(call);
-        if (site)
-            site_release(site);
+    if (!site)
+        return NULL;
+    struct upstream_call *call = take_spare(pool);
+    if (!call && !(call = malloc(sizeof(*call)))) {
+        site_release(site);
         return NULL;
     }
     memset(call, 0, offsetof(struct upstream_call, addresses));
@@ -225,7 +249,7 @@ void upstream_finish(struct upstream_call *call) {
     pool->stats.n_open--;
     site_release(call->site);
     buffer_release(&call->head_bytes);
-    free(call);
+    keep_or_free(pool, call);
 }
 
 /* ---- the request's body */

@@ -23,6 +23,8 @@ struct upstream_pool {
     struct upstream_events events;
     struct lines lines;
     struct upstream_stats stats;
+    struct upstream_call *spare; /* by `behind`; large, so a few are kept */
+    size_t n_spare;
 };
 
 struct upstream_call {
