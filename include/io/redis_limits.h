@@ -36,8 +36,9 @@ void redis_limits_free(struct redis_limits *limits); /* takes NULL */
 
 /* Embedded in its owner; all zeros is idle. */
 struct redis_taking {
-    /* ANSWERED: `outcome` says what the charges met; else nothing is known, and what was taken is
-     * given back as far as Redis can be reached. */
+    /* ANSWERED: `outcome` says what the charges met; else nothing is known of them together, and what was taken is
+     * given back as far as Redis can be reached. One charge that refuses is an answer, also where the node of another
+     * could not be asked: of that outcome says as if nothing were used. */
     void (*on_done)(struct redis_taking *taking, enum redis_verdict verdict);
     struct limit_outcome outcome;
 
@@ -46,7 +47,8 @@ struct redis_taking {
     const struct lease_wish *wishes;
     struct redis_call call;
     bool counts, is_refused;
-    unsigned asking, asked, taken; /* of the charges, as bits */
+    enum redis_verdict last;              /* of the calls */
+    unsigned asking, asked, taken, heard; /* of the charges, as bits */
     int64_t now_us[LIMITER_CHARGES_MAX];
     int64_t lent[LIMITER_CHARGES_MAX], epochs[LIMITER_CHARGES_MAX];
     union limit_counter before[LIMITER_CHARGES_MAX];
@@ -59,13 +61,15 @@ int redis_limits_take(struct redis_limits *limits, struct redis_taking *taking,
                       const struct limit_charge *charges, const struct lease_wish *wishes, size_t n,
                       bool counts,
                       void (*on_done)(struct redis_taking *, enum redis_verdict)) MUST_USE;
-/* After ANSWERED: how charge i's counter stands now, its bucket in the monotonic clock's time. */
+/* When it is done: was charge i's counter told? What follows is of such. */
+bool redis_taking_was_heard(const struct redis_taking *taking, size_t i);
+/* How charge i's counter stands now, its bucket in the monotonic clock's time. */
 union limit_counter redis_taking_found(const struct redis_taking *taking, size_t i,
                                        int64_t mono_ns);
-/* After ANSWERED: what charge i was lent. On a Cluster also when another charge refused. */
+/* What charge i was lent. On a Cluster also when another charge refused, or could not be asked. */
 struct lease_grant redis_taking_grant(const struct redis_taking *taking, size_t i);
-/* Unless ANSWERED: may charge i have been heard? */
-bool redis_taking_was_sent(const struct redis_taking *taking, size_t i, enum redis_verdict verdict);
+/* May charge i have reached Redis, heard or not? */
+bool redis_taking_was_sent(const struct redis_taking *taking, size_t i);
 void redis_limits_cancel(struct redis_taking *taking); /* no on_done; fine when idle */
 
 /* What a taken charge cost in truth became known: charge `change` more to each, or give back

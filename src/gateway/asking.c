@@ -112,13 +112,13 @@ static void note_answer(struct asking *asking, size_t j) {
         send_back(asking, j, &grant, name);
 }
 
-static void note_all(struct asking *asking, enum redis_verdict verdict) {
+static void note_all(struct asking *asking) {
     for (size_t j = 0; asking->is_leased && j < asking->n; j++) {
-        if (verdict == REDIS_ANSWERED)
+        if (redis_taking_was_heard(&asking->taking, j))
             note_answer(asking, j);
         else
             purses_fail(asking->asker->purses, &asking->questions[j],
-                        redis_taking_was_sent(&asking->taking, j, verdict));
+                        redis_taking_was_sent(&asking->taking, j));
     }
 }
 
@@ -127,6 +127,16 @@ static void remember(const struct asking *asking, size_t j) {
     const struct now *now = loop_now(asking->asker->loop);
     union limit_counter seen = redis_taking_found(&asking->taking, j, now->mono_ns);
     memory_limits_put(asking->x->parts->limits, &asking->charges[j], &seen, now);
+}
+
+/* Another charge refused, and this one's node is away: as it was last seen. */
+static struct limit_state recall(const struct asking *asking, size_t j) {
+    const struct now *now = loop_now(asking->asker->loop);
+    struct limit_charge nothing = asking->charges[j];
+    nothing.cost = 0;
+    const union limit_counter seen =
+        memory_limits_get(asking->x->parts->limits, &asking->charges[j], now);
+    return limit_counter_look(&seen, &nothing, now);
 }
 
 /* What this process was lent is not used yet. */
@@ -141,6 +151,10 @@ static void hand_over(struct asking *asking, bool is_look) {
     struct purses *purses = asking->asker->purses;
     for (size_t j = 0; j < asking->n; j++) {
         struct limit_state *state = &x->outcome.states[asking->places[j]];
+        if (!redis_taking_was_heard(&asking->taking, j)) {
+            *state = recall(asking, j);
+            continue;
+        }
         *state = asking->taking.outcome.states[j];
         remember(asking, j);
         if (purses)
@@ -158,7 +172,7 @@ static void on_taken(struct redis_taking *taking, enum redis_verdict verdict) {
     struct asking *asking = CONTAINER_OF(taking, struct asking, taking);
     struct asker *asker = asking->asker;
     struct exchange *x = asking->x;
-    note_all(asking, verdict);
+    note_all(asking);
     if (x) {
         tell_odd(x, verdict);
         x->count.asking = NULL;
@@ -194,7 +208,7 @@ bool asking_start(struct asker *asker, struct exchange *x, unsigned which, bool 
         return false;
     enter(asking);
     if (put_question(asking, counts) < 0) {
-        note_all(asking, REDIS_OVERLOADED);
+        note_all(asking);
         drop(asking);
         return false;
     }

@@ -86,33 +86,48 @@ static void settle_group(struct redis_limits *limits, const struct limit_charge 
 
 /* ---- taking */
 
-static void finish(struct redis_taking *taking, enum redis_verdict verdict) {
+static void give_back(struct redis_taking *taking) {
+    const struct limit_outcome *outcome = &taking->outcome;
+    int64_t changes[LIMITER_CHARGES_MAX] = {0}, ends_s[LIMITER_CHARGES_MAX] = {0};
+    for (size_t i = 0; i < outcome->n; i++) {
+        bool was_taken = taking->taken & 1u << i && outcome->states[i].allowed;
+        changes[i] = was_taken ? -taking->charges[i].cost : 0;
+        ends_s[i] = outcome->states[i].window.end_s;
+    }
+    while (taking->taken) {
+        unsigned group = group_of(taking->limits, taking->charges, outcome->n, taking->taken);
+        settle_group(taking->limits, taking->charges, outcome->n, group, changes, ends_s);
+        taking->taken &= ~group;
+    }
+}
+
+static struct limit_state look(const struct redis_taking *taking, size_t i) {
+    struct limit_charge nothing = taking->charges[i];
+    const struct now now = {.wall_ns = taking->now_us[i] * 1000};
+    nothing.cost = 0;
+    return limit_counter_look(&taking->before[i], &nothing, &now);
+}
+
+/* Nothing was taken of those that would have allowed it: what stands. */
+static void look_at_others(struct redis_taking *taking) {
     struct limit_outcome *outcome = &taking->outcome;
-    bool fails = verdict != REDIS_ANSWERED || taking->is_refused;
-    if (fails && taking->taken) {
-        int64_t changes[LIMITER_CHARGES_MAX] = {0}, ends_s[LIMITER_CHARGES_MAX] = {0};
-        for (size_t i = 0; i < outcome->n; i++) {
-            bool was_taken = taking->taken & 1u << i && outcome->states[i].allowed;
-            changes[i] = was_taken ? -taking->charges[i].cost : 0;
-            ends_s[i] = outcome->states[i].window.end_s;
-        }
-        for (unsigned left = taking->taken; left;) {
-            unsigned group = group_of(taking->limits, taking->charges, outcome->n, left);
-            settle_group(taking->limits, taking->charges, outcome->n, group, changes, ends_s);
-            left &= ~group;
-        }
+    for (size_t i = 0; i < outcome->n; i++) {
+        if (!redis_taking_was_heard(taking, i))
+            outcome->states[i] = (struct limit_state){
+                .allowed = true, .remaining = limit_capacity(taking->charges[i].policy)};
+        else if (outcome->states[i].allowed)
+            outcome->states[i] = look(taking, i);
     }
-    outcome->allowed = !taking->is_refused;
-    for (size_t i = 0; verdict == REDIS_ANSWERED && i < outcome->n; i++) {
-        struct limit_charge charge = taking->charges[i];
-        struct now now = {.wall_ns = taking->now_us[i] * 1000};
-        if (taking->is_refused && outcome->states[i].allowed) {
-            charge.cost = 0; /* nothing was taken: what stands */
-            outcome->states[i] = limit_counter_look(&taking->before[i], &charge, &now);
-        }
-    }
+}
+
+static void finish(struct redis_taking *taking, enum redis_verdict verdict) {
+    if (verdict != REDIS_ANSWERED || taking->is_refused)
+        give_back(taking);
+    taking->outcome.allowed = !taking->is_refused;
+    if (verdict == REDIS_ANSWERED && taking->is_refused)
+        look_at_others(taking);
     if (verdict == REDIS_ANSWERED)
-        limit_outcome_conclude(outcome, taking->charges);
+        limit_outcome_conclude(&taking->outcome, taking->charges);
     taking->on_done(taking, verdict);
 }
 
@@ -160,21 +175,31 @@ static bool read_group(struct redis_taking *taking, const struct redis_reply *re
 
 static int ask_next(struct redis_taking *taking);
 
-static void on_group(struct redis_call *call, enum redis_verdict verdict,
-                     const struct redis_reply *reply) {
-    struct redis_taking *taking = CONTAINER_OF(call, struct redis_taking, call);
+static enum redis_verdict note_group(struct redis_taking *taking, enum redis_verdict verdict,
+                                     const struct redis_reply *reply) {
     bool has_counted = taking->counts && !taking->is_refused;
+    taking->asked |= taking->asking;
     if (verdict == REDIS_ANSWERED && !read_group(taking, reply))
         verdict = REDIS_NONSENSE;
     if (verdict == REDIS_ANSWERED && has_counted && !taking->is_refused)
         taking->taken |= taking->asking;
-    taking->asked |= taking->asking;
+    if (verdict == REDIS_ANSWERED)
+        taking->heard |= taking->asking;
+    return taking->last = verdict;
+}
+
+static void on_group(struct redis_call *call, enum redis_verdict verdict,
+                     const struct redis_reply *reply) {
+    struct redis_taking *taking = CONTAINER_OF(call, struct redis_taking, call);
+    bool was_refused = taking->is_refused;
+    verdict = note_group(taking, verdict, reply);
     if (verdict == REDIS_ANSWERED && taking->asked != all_of(taking->outcome.n)) {
         if (ask_next(taking) == 0)
             return;
         verdict = REDIS_OVERLOADED;
+        was_refused = taking->is_refused;
     }
-    finish(taking, verdict);
+    finish(taking, was_refused ? REDIS_ANSWERED : verdict);
 }
 
 static int ask_next(struct redis_taking *taking) {
@@ -214,7 +239,7 @@ union limit_counter redis_taking_found(const struct redis_taking *taking, size_t
     struct limit_charge charge = taking->charges[i];
     struct now now = {.wall_ns = taking->now_us[i] * 1000};
     union limit_counter found = taking->before[i];
-    bool is_taken = taking->counts && !taking->is_refused && taking->outcome.states[i].allowed;
+    bool is_taken = taking->taken & 1u << i && taking->outcome.states[i].allowed;
     charge.cost = (is_taken ? charge.cost : 0) + taking->lent[i];
     (void)limit_counter_take(&found, &charge, &now);
     if (charge.policy->kind == LIMIT_RATE)
@@ -237,11 +262,15 @@ void redis_limits_return(struct redis_limits *limits, struct str key, enum limit
     run_unheard(limits, &limits->scripts.take, &t);
 }
 
-bool redis_taking_was_sent(const struct redis_taking *taking, size_t i,
-                           enum redis_verdict verdict) {
-    if (taking->asked & ~taking->asking & 1u << i)
-        return true; /* an earlier call took it */
-    return verdict != REDIS_AWAY && verdict != REDIS_OVERLOADED && verdict != REDIS_REFUSED;
+bool redis_taking_was_heard(const struct redis_taking *taking, size_t i) {
+    return taking->heard & 1u << i;
+}
+
+bool redis_taking_was_sent(const struct redis_taking *taking, size_t i) {
+    if (redis_taking_was_heard(taking, i))
+        return true;
+    return taking->asked & 1u << i && taking->last != REDIS_AWAY &&
+           taking->last != REDIS_OVERLOADED && taking->last != REDIS_REFUSED;
 }
 
 void redis_limits_cancel(struct redis_taking *taking) { redis_cancel(&taking->call); }

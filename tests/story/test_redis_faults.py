@@ -285,6 +285,17 @@ class Cluster:
     def keys(self):
         return sorted(key for node in self.nodes[:3] for key in node.limit_keys())
 
+    def heal(self):
+        """As it was at the start, but that a replica may be the master now."""
+        for node in self.nodes:
+            node.signal(signal.SIGCONT)
+            if node.process.poll() is not None:
+                node.spawn()
+        for node in self.nodes:
+            node.ask("CONFIG", "SET", "cluster-require-full-coverage", "yes")
+            node.ask("CONFIG", "SET", "cluster-replica-no-failover", "no")
+        until(lambda: all("cluster_state:ok" in node.ask("CLUSTER", "INFO") for node in self.nodes), "the Cluster to heal")
+
     def stop(self):
         for node in self.nodes:
             node.stop()

@@ -127,6 +127,25 @@ START_TEST(keys_and_scripts_find_their_nodes_in_a_cluster) {
 }
 END_TEST
 
+/* With the node of the third charge away. */
+static void what_refuses_needs_no_other(struct redis_limits *limits, struct limit_charge *charges) {
+    struct taken taken = {0};
+    const struct limit_outcome *outcome = take(&client, limits, charges, 3, true);
+    ck_assert(!outcome->allowed && outcome->binding == 1);
+    ck_assert(outcome->states[2].allowed && outcome->states[2].remaining == 3);
+
+    charges[1].cost = 1;
+    ck_assert_int_eq(redis_limits_take(limits, &taken.taking, charges, NULL, 3, true, on_taken), 0);
+    RUN_UNTIL(client.loop, taken.n_ended == 1);
+    ck_assert_int_eq(taken.verdict, REDIS_AWAY);
+    ck_assert(redis_taking_was_heard(&taken.taking, 1) && redis_taking_was_sent(&taken.taking, 1));
+    ck_assert(!redis_taking_was_heard(&taken.taking, 2));
+    ck_assert(!redis_taking_was_sent(&taken.taking, 2));
+    ck_assert_int_eq(redis_taking_found(&taken.taking, 0, 0).window.used, 4); /* given back */
+    RUN_UNTIL(client.loop, stats().n_under_way == 0);
+    ck_assert_int_eq(take(&client, limits, charges, 2, false)->states[0].remaining, 4);
+}
+
 START_TEST(limits_of_several_keys_are_taken_or_given_back_on_a_cluster) {
     open_cluster();
     struct redis_limits *limits = redis_limits_new(client.redis, STR("jotgate:"));
@@ -148,6 +167,9 @@ START_TEST(limits_of_several_keys_are_taken_or_given_back_on_a_cluster) {
     ck_assert_int_eq(take(&client, limits, charges, 2, false)->states[1].remaining, 1);
     charges[1].cost = 9; /* the first group refuses: the other only looks */
     ck_assert(!take(&client, limits, charges, 3, true)->allowed);
+    server_kill(keeper_of("{ip:a}"));
+    RUN_UNTIL(client.loop, !redis_is_up(client.redis, STR("{ip:a}")));
+    what_refuses_needs_no_other(limits, charges);
     client_close(&client);
     redis_limits_free(limits);
     stop_all();
