@@ -45,6 +45,10 @@ struct limit_policy {
 };
 /* The most that may come at once when nothing was used: a rate's burst, a quota's limit, what is concurrent. */
 int64_t limit_capacity(const struct limit_policy *policy);
+/* Is it a rate or a quota that counts by subject, or by a claim that is one? */
+bool limit_policy_is_of_subjects(const struct limit_policy *policy);
+/* By its name, which others may have, too, or its id? */
+bool limit_policy_is_called(const struct limit_policy *policy, struct str name);
 /* What a rate or a quota counts with: the same for policies that share their counters, whatever their names. A bucket belongs to one
  * rule for life, so a rate's rule is part of it; of a quota only its period. As the key of its callers' hashes it lets no spelling of a
  * caller's key reach another policy's counters. */

@@ -20,13 +20,9 @@ static const char UNCERTAIN[] =
 
 /* ---- which counters ---- */
 
-static bool is_of_subjects(const struct limit_policy *policy) {
-    return policy->key == LIMIT_KEY_SUBJECT || policy->key == LIMIT_KEY_CLAIM;
-}
-
 static bool is_meant(const struct limit_policy *policy, struct str name) {
-    return policy->kind < LIMIT_COUNTED_KINDS && is_of_subjects(policy) &&
-           (name.n == 0 || str_eq(policy->name, name) || str_eq(policy->id, name));
+    return limit_policy_is_of_subjects(policy) &&
+           (name.n == 0 || limit_policy_is_called(policy, name));
 }
 
 /* In memory a bucket also belongs to its burst. */
@@ -81,14 +77,18 @@ static const struct hold *hold_of(const struct exchange *x, const struct limit_p
     return NULL;
 }
 
+static bool is_hold_of_subjects(const struct limit_policy *policy) {
+    return policy->kind == LIMIT_CONCURRENT &&
+           (policy->key == LIMIT_KEY_SUBJECT || policy->key == LIMIT_KEY_CLAIM);
+}
+
 /* As if the subject's request met them all; as many as one request may meet. */
 static void gather_holds(struct admin_call *admin) {
     struct exchange *x = admin->x;
     x->n_holds = 0;
     for (size_t i = 0; admin->usage.policy.n == 0 && i < x->settings->n_policies; i++) {
         const struct limit_policy *policy = x->settings->policies[i];
-        if (policy->kind == LIMIT_CONCURRENT && is_of_subjects(policy) && !hold_of(x, policy) &&
-            x->n_holds < LIMITER_CHARGES_MAX)
+        if (is_hold_of_subjects(policy) && !hold_of(x, policy) && x->n_holds < LIMITER_CHARGES_MAX)
             x->holds[x->n_holds++] = (struct hold){.policy = policy, .key = admin->subject};
     }
 }

@@ -19,6 +19,15 @@ int64_t limit_capacity(const struct limit_policy *policy) {
                                             : policy->rate.burst;
 }
 
+bool limit_policy_is_of_subjects(const struct limit_policy *policy) {
+    return policy->kind < LIMIT_COUNTED_KINDS &&
+           (policy->key == LIMIT_KEY_SUBJECT || policy->key == LIMIT_KEY_CLAIM);
+}
+
+bool limit_policy_is_called(const struct limit_policy *policy, struct str name) {
+    return str_eq(policy->name, name) || str_eq(policy->id, name);
+}
+
 struct hash128 limit_policy_hash(const struct hash_key *key, const struct limit_policy *policy) {
     assert((unsigned)policy->kind < LIMIT_COUNTED_KINDS);
     struct {

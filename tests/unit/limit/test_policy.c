@@ -33,6 +33,29 @@ START_TEST(capacity_is_the_burst_or_the_quota) {
 }
 END_TEST
 
+START_TEST(what_counts_by_subject_is_a_rate_or_a_quota_of_a_subject_or_a_claim) {
+    static const enum limit_kind kinds[] = {LIMIT_RATE, LIMIT_QUOTA, LIMIT_CONCURRENT};
+    for (size_t k = 0; k < 3; k++)
+        for (unsigned key = 0; key < LIMIT_KEY_COUNT; key++) {
+            const struct limit_policy policy = {.kind = kinds[k], .key = (enum limit_key)key};
+            bool is_theirs = key == LIMIT_KEY_SUBJECT || key == LIMIT_KEY_CLAIM;
+            ck_assert_int_eq(limit_policy_is_of_subjects(&policy),
+                             is_theirs && kinds[k] != LIMIT_CONCURRENT);
+        }
+}
+END_TEST
+
+START_TEST(policy_is_called_by_its_name_and_by_its_id) {
+    const struct limit_policy policy = {.name = STR("daily"), .id = STR("free/default/daily")};
+    ck_assert(limit_policy_is_called(&policy, STR("daily")));
+    ck_assert(limit_policy_is_called(&policy, STR("free/default/daily")));
+    ck_assert(!limit_policy_is_called(&policy, STR("Daily")));
+    ck_assert(!limit_policy_is_called(&policy, STR("default/daily")));
+    ck_assert(!limit_policy_is_called(&policy, STR("dail")));
+    ck_assert(!limit_policy_is_called(&policy, STR_NONE));
+}
+END_TEST
+
 START_TEST(rates_ask_the_monotonic_clock_and_quotas_the_calendar) {
     union limit_counter c = {0};
     const struct now later = {now.mono_ns + 7 * NS_PER_S, WALL_NS};
@@ -161,6 +184,8 @@ int main(void) {
     suite_add_tcase(suite, names);
     TCase *counters = tcase_create("counters");
     tcase_add_test(counters, capacity_is_the_burst_or_the_quota);
+    tcase_add_test(counters, what_counts_by_subject_is_a_rate_or_a_quota_of_a_subject_or_a_claim);
+    tcase_add_test(counters, policy_is_called_by_its_name_and_by_its_id);
     tcase_add_test(counters, rates_ask_the_monotonic_clock_and_quotas_the_calendar);
     tcase_add_test(counters, a_subscribers_anchor_day_wins_over_the_policys);
     tcase_add_test(counters, an_anchor_day_means_nothing_to_a_daily_quota);
