@@ -23,6 +23,8 @@ int command_health(int argc, char **argv);
 
 /* "jotgate COMMAND: text" on stderr, with a pointer to the help; returns EXIT_USAGE. */
 int cli_usage(const char *command, const char *format, ...) PRINTF(2, 3);
+/* -c FILE and nothing else: *file, NULL without it. EXIT_OK, or EXIT_USAGE after having said why. */
+int cli_file(const char *command, int argc, char **argv, const char **file) MUST_USE;
 /* The settings of -c FILE, or of the environment alone; errors are on stderr. NULL: EXIT_USAGE. */
 struct settings *cli_settings(const char *file) MUST_USE;
 /* A whole file or standard input ("-"), at most 8 MiB, appended. -errno, -EFBIG. */

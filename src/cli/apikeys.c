@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The gateway's own API keys: made, shown once, listed, revoked. */
+#include "arguments.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -31,8 +32,9 @@ static bool is_text(struct str text, size_t most) {
     return text.n > 0 && text.n <= most && json_is_utf8(text);
 }
 
-static const char *read_scopes(struct order *order, struct str list) {
-    struct str scope;
+static const char *read_scopes(void *arg, const char *value) {
+    struct order *order = arg;
+    struct str list = str_of(value), scope;
     while (str_split(&list, ',', &scope)) {
         if (!api_key_scope_is_good(scope) || order->record.n_scopes == API_KEY_SCOPES_MAX)
             return "expected at most 16 scopes with commas between them, of visible ASCII without "
@@ -50,7 +52,8 @@ static bool read_calendar(const struct tm *said, int64_t *s) {
 }
 
 /* 90d from now, 2027-01-31 or 2027-01-31T12:00:00Z (UTC), never. */
-static const char *read_expires(struct order *order, const char *text) {
+static const char *read_expires(void *arg, const char *text) {
+    struct order *order = arg;
     struct tm tm = {0};
     const char *end, *why;
     int64_t ns;
@@ -75,23 +78,53 @@ static const char *read_text(struct str *out, const char *value, size_t most) {
                                : "expected UTF-8 text that is not empty, short and on one line";
 }
 
-static const char *read_option(struct order *order, const char *name, const char *value) {
-    if (strcmp(name, "-c") == 0) {
-        order->file = value;
-        return NULL;
-    }
-    if (strcmp(name, "--subject") == 0)
-        return read_text(&order->record.subject, value, SUBJECT_BYTES_MAX);
-    if (strcmp(name, "--plan") == 0)
-        return read_text(&order->record.plan, value, NAME_BYTES_MAX);
-    if (strcmp(name, "--name") == 0)
-        return read_text(&order->record.name, value, NAME_BYTES_MAX);
-    if (strcmp(name, "--scopes") == 0)
-        return read_scopes(order, str_of(value));
-    if (strcmp(name, "--expires") == 0)
-        return read_expires(order, value);
-    return "there is no such option";
+static const char *read_file(void *order, const char *value) {
+    ((struct order *)order)->file = value;
+    return NULL;
 }
+
+static const char *read_subject(void *order, const char *value) {
+    return read_text(&((struct order *)order)->record.subject, value, SUBJECT_BYTES_MAX);
+}
+
+static const char *read_plan(void *order, const char *value) {
+    return read_text(&((struct order *)order)->record.plan, value, NAME_BYTES_MAX);
+}
+
+static const char *read_name(void *order, const char *value) {
+    return read_text(&((struct order *)order)->record.name, value, NAME_BYTES_MAX);
+}
+
+static bool is_hex(struct str s) {
+    for (size_t i = 0; i < s.n; i++)
+        if (!((s.at[i] >= '0' && s.at[i] <= '9') || (s.at[i] >= 'a' && s.at[i] <= 'f')))
+            return false;
+    return s.n >= ID_LEAST && s.n <= API_KEY_ID_BYTES;
+}
+
+static const char *read_what(void *order, const char *value) {
+    struct str what = ((struct order *)order)->what = str_of(value);
+    return str_starts(what, STR(API_KEY_PREFIX)) || is_hex(what)
+               ? NULL
+               : "expected a key (jg_...), its id, or the first 6 or more of its hex digits";
+}
+
+/* clang-format off */
+static const struct argument create_arguments[] = {
+    {"--subject", "S", .read = read_subject, .needed = "whom the key speaks for"},
+    {"--plan",    "P", .read = read_plan},
+    {"--expires", "E", .read = read_expires},
+    {"--scopes",  "A,B", .read = read_scopes},
+    {"--name",    "N", .read = read_name},
+    {"-c",        "FILE", .read = read_file},
+}, list_arguments[] = {
+    {"--subject", "S", .read = read_subject},
+    {"-c",        "FILE", .read = read_file},
+}, revoke_arguments[] = {
+    {"KEY|ID", NULL, .read = read_what, .needed = "a key (jg_...), its id, or how that begins"},
+    {"-c",     "FILE", .read = read_file},
+};
+/* clang-format on */
 
 static bool knows_plan(const struct settings *s, struct str plan) {
     for (size_t i = 0; i < s->plans.n_tiers; i++)
@@ -210,43 +243,24 @@ static int revoke_key(const struct order *order, struct shelf *shelf) {
     return was_there ? EXIT_OK : EXIT_REFUSED;
 }
 
-static bool is_hex(struct str s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (!((s.at[i] >= '0' && s.at[i] <= '9') || (s.at[i] >= 'a' && s.at[i] <= 'f')))
-            return false;
-    return s.n >= ID_LEAST && s.n <= API_KEY_ID_BYTES;
-}
-
-static int check_create(const struct order *order, const struct settings *s) {
-    if (order->record.subject.n == 0)
-        return cli_usage("apikeys", "--subject is needed: whom the key speaks for");
+static int check_plan(const struct order *order, const struct settings *s) {
     if (order->record.plan.n > 0 && !knows_plan(s, order->record.plan))
-        return cli_usage("apikeys", "--plan " STR_FMT ": no tier of 'plans' has this name",
+        return cli_usage("apikeys", "--plan: no tier of 'plans' is called '" STR_FMT "'",
                          STR_ARG(order->record.plan));
     return EXIT_OK;
 }
 
-static int check_revoke(const struct order *order, const struct settings *s) {
-    (void)s;
-    if (str_starts(order->what, STR(API_KEY_PREFIX)) || is_hex(order->what))
-        return EXIT_OK;
-    return cli_usage("apikeys",
-                     "expected a key (jg_...), its id, or the first %d or more of its "
-                     "hex digits",
-                     ID_LEAST);
-}
-
 /* clang-format off */
+#define ROWS(list) list, sizeof(list) / sizeof((list)[0])
 static const struct action {
     const char *name;
     int (*run)(const struct order *order, struct shelf *shelf);
-    int (*check)(const struct order *order, const struct settings *s); /* or NULL */
-    bool takes_key;
-    const char *options;
+    const struct argument *arguments;
+    size_t n_arguments;
 } actions[] = {
-    {"create", make_key, check_create, false, " -c --subject --plan --expires --scopes --name "},
-    {"list",   list_keys,   NULL,         false, " -c --subject "},
-    {"revoke", revoke_key, check_revoke, true,  " -c "},
+    {"create", make_key,   ROWS(create_arguments)},
+    {"list",   list_keys,  ROWS(list_arguments)},
+    {"revoke", revoke_key, ROWS(revoke_arguments)},
 };
 /* clang-format on */
 
@@ -257,34 +271,11 @@ static const struct action *action_named(const char *name) {
     return NULL;
 }
 
-static bool takes(const struct action *action, const char *option) {
-    char word[40];
-    snprintf(word, sizeof(word), " %s ", option);
-    return strchr(option, ' ') == NULL && strstr(action->options, word);
-}
-
-static int read_arguments(struct order *order, const struct action *action, int argc, char **argv) {
-    for (int i = 2; i < argc; i++) {
-        if (argv[i][0] != '-' && action->takes_key && order->what.n == 0) {
-            order->what = str_of(argv[i]);
-            continue;
-        }
-        if (!takes(action, argv[i]) || i + 1 == argc)
-            return cli_usage("apikeys", "%s: cannot use '%.80s'", action->name,
-                             strncmp(argv[i], API_KEY_PREFIX, 3) == 0 ? "jg_..." : argv[i]);
-        const char *wrong = read_option(order, argv[i], argv[i + 1]);
-        if (wrong)
-            return cli_usage("apikeys", "%s: %s", argv[i], wrong);
-        i++;
-    }
-    return EXIT_OK;
-}
-
 static int run(const struct action *action, const struct order *order,
                const struct settings *settings) {
     struct asking asking;
     struct shelf shelf;
-    int code = action->check ? action->check(order, settings) : EXIT_OK;
+    int code = check_plan(order, settings);
     if (code != EXIT_OK)
         return code;
     log_set_level(LEVEL_WARN); /* that Redis answers is no news here */
@@ -304,7 +295,8 @@ int command_apikeys(int argc, char **argv) {
     const struct action *action = argc > 1 ? action_named(argv[1]) : NULL;
     if (!action)
         return cli_usage("apikeys", "expected create, list or revoke");
-    int code = read_arguments(&order, action, argc, argv);
+    int code = arguments_read("apikeys", action->arguments, action->n_arguments, argc - 1, argv + 1,
+                              &order);
     if (code != EXIT_OK)
         return code;
     struct settings *settings = cli_settings(order.file);

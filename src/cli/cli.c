@@ -96,12 +96,16 @@ static const struct command *command_named(const char *name) {
 }
 
 static int command_version(int argc, char **argv) {
-    (void)argc, (void)argv;
+    (void)argv;
+    if (argc > 1)
+        return cli_usage("version", "expected nothing behind it");
     puts("jotgate " JG_VERSION);
     return EXIT_OK;
 }
 
 static int command_help(int argc, char **argv) {
+    if (argc > 2)
+        return cli_usage("help", "expected one COMMAND, not more");
     if (argc > 1) {
         const struct command *command = command_named(argv[1]);
         if (!command)
@@ -139,7 +143,7 @@ int cli_main(int argc, char **argv) {
     if (argc > 1 && asks_for_help(argv[1]))
         return command_help(1, argv);
     if (argc > 1 && strcmp(argv[1], "--version") == 0)
-        return command_version(argc, argv);
+        return command_version(argc - 1, argv + 1);
     if (argc < 2 || argv[1][0] == '-')
         return command_run(argc, argv);
     const struct command *command = command_named(argv[1]);

@@ -4,11 +4,11 @@
  *     curl ──► gateway (--listen) ──► stand-in (free port)
  *                  └── JWKS ────────────► /auth/v1/.well-known/jwks.json
  */
-#include "cli/cli.h"
-
+#include "arguments.h"
 #include "auth/signer.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/cli.h"
 #include "io/service.h"
 #include "server/server.h"
 #include <errno.h>
@@ -235,17 +235,26 @@ static int start_stand_in(struct demo *demo) {
     return 0;
 }
 
+static const char *read_listen(void *demo, const char *value) {
+    ((struct demo *)demo)->listen = value;
+    return settings_address_is_good(str_of(value))
+               ? NULL
+               : "expected ADDRESS:PORT like 127.0.0.1:8080 or [::1]:8080, or unix:/path";
+}
+
+static const char *read_once(void *demo, const char *value) {
+    (void)value;
+    ((struct demo *)demo)->once = true;
+    return NULL;
+}
+
 int command_demo(int argc, char **argv) {
+    static const struct argument arguments[] = {{"--listen", "ADDRESS", .read = read_listen},
+                                                {"--once", NULL, .read = read_once}};
     struct demo demo = {.listen = "127.0.0.1:8080"};
     char why[160] = "";
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--once") == 0)
-            demo.once = true;
-        else if (strcmp(argv[i], "--listen") == 0 && i + 1 < argc)
-            demo.listen = argv[++i];
-        else
-            return cli_usage("demo", "cannot use '%s'", argv[i]);
-    }
+    if (ARGUMENTS_READ("demo", arguments, argc, argv, &demo) != EXIT_OK)
+        return EXIT_USAGE;
     int code = EXIT_CANNOT_START;
     int failure = start_stand_in(&demo);
     if (failure == 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Questions to the gateway that runs on this machine: is it alive, what keys does it hold. */
-#include "cli/cli.h"
-
+#include "arguments.h"
 #include "base/json.h"
+#include "cli/cli.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,13 +29,13 @@ static bool find_listener(const char *file, struct settings **settings, char fal
 }
 
 int command_health(int argc, char **argv) {
-    const char *file = argc == 3 && strcmp(argv[1], "-c") == 0 ? argv[2] : NULL;
+    const char *file;
     struct cli_request request = {.method = STR("GET"), .path = STR("/_jotgate/health")};
     struct buffer body = {0};
     struct settings *settings;
     char fallback[32] = "", why[CLI_WHY_MAX];
-    if (argc != 1 && !file)
-        return cli_usage("health", "expected nothing or -c FILE");
+    if (cli_file("health", argc, argv, &file) != EXIT_OK)
+        return EXIT_USAGE;
     if (!find_listener(file, &settings, fallback, &request))
         return EXIT_USAGE;
     int status = cli_ask(&request, &body, why);
@@ -107,17 +107,32 @@ static struct doc *refresh(struct str admin, struct doc *before) {
     return before;
 }
 
+struct look {
+    const char *file;
+    bool refreshes;
+};
+
+static const char *read_file(void *look, const char *value) {
+    ((struct look *)look)->file = value;
+    return NULL;
+}
+
+static const char *read_refresh(void *look, const char *value) {
+    ((struct look *)look)->refreshes = true;
+    return strcmp(value, "refresh") == 0 ? NULL : "expected this word and no other";
+}
+
 int command_jwks(int argc, char **argv) {
-    bool refreshes = argc > 1 && strcmp(argv[1], "refresh") == 0;
-    int first = refreshes ? 2 : 1;
-    const char *file = argc == first + 2 && strcmp(argv[first], "-c") == 0 ? argv[first + 1] : NULL;
-    if (argc != first && !file)
-        return cli_usage("jwks", "expected nothing, 'refresh', or -c FILE");
-    struct settings *settings = cli_settings(file);
+    static const struct argument arguments[] = {{"refresh", NULL, .read = read_refresh},
+                                                {"-c", "FILE", .read = read_file}};
+    struct look look = {0};
+    if (ARGUMENTS_READ("jwks", arguments, argc, argv, &look) != EXIT_OK)
+        return EXIT_USAGE;
+    struct settings *settings = cli_settings(look.file);
     if (!settings)
         return EXIT_USAGE;
     struct doc *doc = fetch_status(settings->admin);
-    if (doc && refreshes)
+    if (doc && look.refreshes)
         doc = refresh(settings->admin, doc);
     int code = doc ? print_issuers(doc) : EXIT_REFUSED;
     doc_free(doc);

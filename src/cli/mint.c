@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Tokens for tests and load generators, shaped like Supabase's. */
-#include "cli/cli.h"
-
+#include "arguments.h"
 #include "auth/signer.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "cli/cli.h"
 #include "settings/units.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,50 +22,115 @@ struct order {
     uint64_t count;
     struct str claims[CLAIMS_MAX];
     size_t n_claims;
+    bool signs; /* something was said about tokens */
 };
 
-static bool read_ttl(const char *text, int64_t *ttl_s) {
+/* ---- arguments ---- */
+
+static bool is_given(const struct order *order, struct str name) {
+    for (size_t i = 0; i < order->n_claims; i++)
+        if (str_eq(str_first(order->claims[i], str_index(order->claims[i], '=')), name))
+            return true;
+    return false;
+}
+
+static const char *read_algorithm(void *order, const char *value) {
+    enum algorithm algorithm = ((struct order *)order)->algorithm = algorithm_of(str_of(value));
+    return algorithm == ALGORITHM_COUNT ? "expected an algorithm like ES256, RS256, EdDSA or HS256"
+                                        : NULL;
+}
+
+static const char *read_new_key(void *order, const char *value) {
+    ((struct order *)order)->new_key_file = value;
+    return NULL;
+}
+
+/* Of all that is about a token: a new key has none. */
+static struct order *signing(void *order) {
+    ((struct order *)order)->signs = true;
+    return order;
+}
+
+static const char *read_key_file(void *order, const char *value) {
+    signing(order)->key_file = value;
+    return NULL;
+}
+
+static const char *read_secret_env(void *order, const char *value) {
+    signing(order)->secret_env = value;
+    return NULL;
+}
+
+static const char *read_sub(void *order, const char *value) {
+    signing(order)->subject = str_of(value);
+    return NULL;
+}
+
+static const char *read_role(void *order, const char *value) {
+    signing(order)->role = str_of(value);
+    return NULL;
+}
+
+static const char *read_kid(void *order, const char *value) {
+    signing(order)->kid = str_of(value);
+    return NULL;
+}
+
+static const char *read_ttl(void *order, const char *text) {
     const char *why;
     bool is_negative = text[0] == '-';
     int64_t ns;
     if (!unit_duration(str_of(text + is_negative), &ns, &why))
-        return false;
-    *ttl_s = (is_negative ? -ns : ns) / NS_PER_S;
-    return true;
+        return "expected a duration like 90s, 30m or 24h, or -1h for a token that has expired";
+    signing(order)->ttl_s = (is_negative ? -ns : ns) / NS_PER_S;
+    return NULL;
 }
 
-static bool read_option(struct order *order, const char *name, const char *value) {
-    if (strcmp(name, "--alg") == 0)
-        return (order->algorithm = algorithm_of(str_of(value))) != ALGORITHM_COUNT;
-    if (strcmp(name, "--key") == 0)
-        return (order->key_file = value);
-    if (strcmp(name, "--secret-env") == 0)
-        return (order->secret_env = value);
-    if (strcmp(name, "--new-key") == 0)
-        return (order->new_key_file = value);
-    if (strcmp(name, "--sub") == 0)
-        return (order->subject = str_of(value)).at;
-    if (strcmp(name, "--role") == 0)
-        return (order->role = str_of(value)).at;
-    if (strcmp(name, "--kid") == 0)
-        return (order->kid = str_of(value)).at;
-    if (strcmp(name, "--ttl") == 0)
-        return read_ttl(value, &order->ttl_s);
-    if (strcmp(name, "--count") == 0)
-        return str_to_u64(str_of(value), &order->count) && order->count > 0;
-    if (strcmp(name, "--claim") == 0 && order->n_claims < CLAIMS_MAX && strchr(value, '=') > value)
-        return (order->claims[order->n_claims++] = str_of(value)).at;
-    return false;
+static const char *read_count(void *order, const char *value) {
+    uint64_t *count = &signing(order)->count;
+    return str_to_u64(str_of(value), count) && *count > 0 ? NULL
+                                                          : "expected a whole number from 1 on";
 }
 
-static bool is_given(const struct order *order, const char *name) {
-    size_t n = strlen(name);
-    for (size_t i = 0; i < order->n_claims; i++)
-        if (order->claims[i].n > n && order->claims[i].at[n] == '=' &&
-            memcmp(order->claims[i].at, name, n) == 0)
-            return true;
-    return false;
+static const char *read_claim(void *arg, const char *value) {
+    struct order *order = signing(arg);
+    struct str claim = str_of(value);
+    size_t equals = str_index(claim, '=');
+    if (equals == 0 || equals == claim.n)
+        return "expected NAME=VALUE";
+    if (is_given(order, str_first(claim, equals)))
+        return "this claim is there twice; give it once";
+    if (order->n_claims == CLAIMS_MAX)
+        return "expected at most 32 claims";
+    order->claims[order->n_claims++] = claim;
+    return NULL;
 }
+
+/* clang-format off */
+static const struct argument arguments[] = {
+    {"--alg",        "A",    .read = read_algorithm, .needed = "how is to be signed, like ES256"},
+    {"--key",        "FILE", .read = read_key_file},
+    {"--secret-env", "NAME", .read = read_secret_env},
+    {"--new-key",    "FILE", .read = read_new_key},
+    {"--sub",        "S",    .read = read_sub},
+    {"--role",       "R",    .read = read_role},
+    {"--kid",        "K",    .read = read_kid},
+    {"--ttl",        "D",    .read = read_ttl},
+    {"--claim",      "K=V",  .read = read_claim, .repeats = true},
+    {"--count",      "N",    .read = read_count},
+};
+/* clang-format on */
+
+static int check(const struct order *order) {
+    if (order->new_key_file && order->signs)
+        return cli_usage("mint",
+                         "--new-key makes a key and signs nothing; give only --alg with it");
+    if (!order->new_key_file && !order->key_file == !order->secret_env)
+        return cli_usage("mint", "one of --key and --secret-env is needed");
+    return EXIT_OK;
+}
+
+/* ---- tokens ---- */
 
 static int put_name(struct buffer *out, struct str name) {
     if (buffer_length(out) > 1)
@@ -76,7 +141,7 @@ static int put_name(struct buffer *out, struct str name) {
 
 static int put_default(struct buffer *out, const struct order *order, const char *name,
                        struct str value) {
-    if (value.n == 0 || is_given(order, name))
+    if (value.n == 0 || is_given(order, str_of(name)))
         return 0;
     TRY(put_name(out, str_of(name)));
     return put_json_string(out, value);
@@ -84,7 +149,7 @@ static int put_default(struct buffer *out, const struct order *order, const char
 
 static int put_time(struct buffer *out, const struct order *order, const char *name,
                     int64_t value) {
-    if (is_given(order, name))
+    if (is_given(order, str_of(name)))
         return 0;
     TRY(put_name(out, str_of(name)));
     return buffer_printf(out, "%lld", (long long)value);
@@ -215,15 +280,10 @@ static int make_key(const struct order *order) {
 
 int command_mint(int argc, char **argv) {
     struct order order = {.algorithm = ALGORITHM_COUNT, .ttl_s = 3600, .count = 1};
-    for (int i = 1; i < argc; i += 2)
-        if (i + 1 == argc || !read_option(&order, argv[i], argv[i + 1]))
-            return cli_usage("mint", "cannot use '%s%s%s'", argv[i], i + 1 < argc ? " " : "",
-                             i + 1 < argc ? argv[i + 1] : "");
-    if (order.algorithm == ALGORITHM_COUNT)
-        return cli_usage("mint", "--alg is needed");
-    if (order.new_key_file)
-        return make_key(&order);
-    if (!order.key_file == !order.secret_env)
-        return cli_usage("mint", "one of --key and --secret-env is needed");
-    return sign_all(&order);
+    int code = ARGUMENTS_READ("mint", arguments, argc, argv, &order);
+    if (code == EXIT_OK)
+        code = check(&order);
+    if (code != EXIT_OK)
+        return code;
+    return order.new_key_file ? make_key(&order) : sign_all(&order);
 }

@@ -8,17 +8,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-/* -c FILE and nothing else; NULL in *file without it. */
-static bool read_arguments(int argc, char **argv, const char **file) {
-    *file = NULL;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "-c") != 0 || i + 1 == argc || *file)
-            return false;
-        *file = argv[++i];
-    }
-    return true;
-}
-
 /* What `check` would say is said at the start, too: nobody runs `check` for the environment alone. */
 static void log_finding(void *arg, const char *line) {
     (void)arg;
@@ -44,8 +33,8 @@ int command_run(int argc, char **argv) {
     const char *file;
     char why[256];
     struct server *server = NULL;
-    if (!read_arguments(argc, argv, &file))
-        return cli_usage("run", "expected nothing or -c FILE");
+    if (cli_file("run", argc, argv, &file) != EXIT_OK)
+        return EXIT_USAGE;
     struct settings *settings = cli_settings(file);
     if (!settings)
         return EXIT_USAGE;
@@ -77,8 +66,8 @@ static void print_finding(void *arg, const char *line) {
 int command_check(int argc, char **argv) {
     const char *file;
     struct buffer text = {0};
-    if (!read_arguments(argc, argv, &file))
-        return cli_usage("check", "expected nothing or -c FILE");
+    if (cli_file("check", argc, argv, &file) != EXIT_OK)
+        return EXIT_USAGE;
     struct settings *settings = cli_settings(file);
     if (!settings)
         return EXIT_USAGE;

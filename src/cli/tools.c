@@ -2,6 +2,7 @@
 /* Small blocking helpers of the commands; nothing here runs inside the gateway. */
 #include "cli/cli.h"
 
+#include "arguments.h"
 #include "base/cleanup.h"
 #include "io/endpoint.h"
 #include "io/tls.h"
@@ -76,6 +77,17 @@ static int write_all(const struct line *line, struct str bytes) {
         bytes = str_skip(bytes, (size_t)n);
     }
     return 0;
+}
+
+static const char *read_file(void *file, const char *value) {
+    *(const char **)file = value;
+    return NULL;
+}
+
+int cli_file(const char *command, int argc, char **argv, const char **file) {
+    static const struct argument arguments[] = {{"-c", "FILE", .read = read_file}};
+    *file = NULL;
+    return ARGUMENTS_READ(command, arguments, argc, argv, file);
 }
 
 int cli_read(const char *path, struct buffer *out) {

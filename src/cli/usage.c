@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* One subject's limits, seen and changed through the gateway that runs on this machine: it knows where they are counted. */
-#include "cli/cli.h"
-
+#include "arguments.h"
 #include "base/json.h"
+#include "cli/cli.h"
 #include "http/octets.h"
 #include <stdio.h>
 
@@ -16,30 +16,80 @@ struct order {
     bool resets;
 };
 
-static bool read_grant(struct order *order, const char *text) {
+/* ---- arguments ---- */
+
+static const char *read_file(void *order, const char *value) {
+    ((struct order *)order)->file = value;
+    return NULL;
+}
+
+static const char *read_subject(void *order, const char *value) {
+    struct str subject = ((struct order *)order)->subject = str_of(value);
+    return subject.n >= 1 && subject.n <= SUBJECT_MAX ? NULL
+                                                      : "expected a token's sub, of 1 to 256 bytes";
+}
+
+static const char *read_reset(void *arg, const char *value) {
+    struct order *order = arg;
+    (void)value;
+    order->resets = true;
+    return order->amount > 0 ? "a grant and a reset exclude each other; give one" : NULL;
+}
+
+static const char *read_grant(void *arg, const char *text) {
+    struct order *order = arg;
     struct str value = str_of(text);
     size_t equals = str_index(value, '=');
     order->policy = str_first(value, equals);
-    return equals > 0 && equals < value.n &&
-           str_to_u64(str_skip(value, equals + 1), &order->amount) && order->amount >= 1 &&
-           order->amount <= AMOUNT_MAX;
+    if (order->resets)
+        return "a grant and a reset exclude each other; give one";
+    if (equals == 0 || equals == value.n)
+        return "expected POLICY=N, like daily=5";
+    if (!str_to_u64(str_skip(value, equals + 1), &order->amount) || order->amount < 1 ||
+        order->amount > AMOUNT_MAX)
+        return "what stands behind '=' is how many are given back: expected a whole number from 1 "
+               "to 1000000000";
+    return NULL;
 }
 
-static bool read_argument(struct order *order, int argc, char **argv, int *i) {
-    const char *text = argv[*i];
-    if (strcmp(text, "--reset") == 0)
-        return order->resets = true;
-    if (text[0] != '-' && !order->subject.at) {
-        order->subject = str_of(text);
-        return order->subject.n >= 1 && order->subject.n <= SUBJECT_MAX;
-    }
-    if (*i + 1 == argc)
-        return false;
-    const char *value = argv[++*i];
-    if (strcmp(text, "-c") == 0)
-        return !order->file && (order->file = value);
-    return strcmp(text, "--grant") == 0 && order->amount == 0 && read_grant(order, value);
+static const struct argument arguments[] = {
+    {"SUBJECT", NULL, .read = read_subject, .needed = "a token's sub"},
+    {"--reset", NULL, .read = read_reset},
+    {"--grant", "POLICY=N", .read = read_grant},
+    {"-c", "FILE", .read = read_file},
+};
+
+static bool names_before(const struct settings *s, size_t i) {
+    for (size_t k = 0; k < i; k++)
+        if (limit_policy_is_of_subjects(s->policies[k]) &&
+            str_eq(s->policies[k]->name, s->policies[i]->name))
+            return true;
+    return false;
 }
+
+/* Told here, and not by the gateway alone: here are the names. */
+static int check_policy(const struct settings *s, struct str name) {
+    char known[400] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < s->n_policies; i++) {
+        const struct limit_policy *policy = s->policies[i];
+        if (!limit_policy_is_of_subjects(policy))
+            continue;
+        if (limit_policy_is_called(policy, name))
+            return EXIT_OK;
+        if (used < sizeof(known) && !names_before(s, i)) {
+            int more = snprintf(known + used, sizeof(known) - used, "%s" STR_FMT, used ? ", " : "",
+                                STR_ARG(policy->name));
+            used += more > 0 ? (size_t)more : 0;
+        }
+    }
+    return cli_usage("usage",
+                     "--grant: no rate or quota that counts by subject is called '" STR_FMT
+                     "'; expected one of: %s",
+                     STR_ARG(str_first(name, 80)), used ? known : "(the settings have none)");
+}
+
+/* ---- asking ---- */
 
 static int put_path(struct buffer *out, const struct order *order) {
     TRY(buffer_append(out, STR("/_jotgate/subjects/")));
@@ -115,26 +165,31 @@ static int report(const struct settings *settings, int status, struct str answer
     return code;
 }
 
+static int carry_out(const struct settings *settings, const struct order *order) {
+    struct buffer answer = {0};
+    char why[CLI_WHY_MAX];
+    if (settings->admin_token.n == 0) {
+        fputs("jotgate usage: JOTGATE_ADMIN_TOKEN is not set: the gateway's is needed\n", stderr);
+        return EXIT_USAGE;
+    }
+    int status = ask(settings, order, &answer, why);
+    int code = report(settings, status, buffer_bytes(&answer), why);
+    buffer_release(&answer);
+    return code;
+}
+
 int command_usage(int argc, char **argv) {
     struct order order = {0};
-    struct buffer answer = {0};
-    for (int i = 1; i < argc; i++)
-        if (!read_argument(&order, argc, argv, &i))
-            return cli_usage("usage", "cannot use '%s'", argv[i < argc ? i : argc - 1]);
-    if (!order.subject.at || (order.resets && order.amount > 0))
-        return cli_usage("usage", "expected a SUBJECT, and one of --reset and --grant POLICY=N");
+    int code = ARGUMENTS_READ("usage", arguments, argc, argv, &order);
+    if (code != EXIT_OK)
+        return code;
     struct settings *settings = cli_settings(order.file);
     if (!settings)
         return EXIT_USAGE;
-    int code = EXIT_USAGE;
-    if (settings->admin_token.n == 0) {
-        fputs("jotgate usage: JOTGATE_ADMIN_TOKEN is not set: the gateway's is needed\n", stderr);
-    } else {
-        char why[CLI_WHY_MAX];
-        int status = ask(settings, &order, &answer, why);
-        code = report(settings, status, buffer_bytes(&answer), why);
-    }
-    buffer_release(&answer);
+    if (order.amount > 0)
+        code = check_policy(settings, order.policy);
+    if (code == EXIT_OK)
+        code = carry_out(settings, &order);
     settings_unref(settings);
     return code;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The gateway's own verification, one line of JSON a token. */
-#include "cli/cli.h"
-
+#include "arguments.h"
 #include "auth/token.h"
 #include "base/arena.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/cli.h"
 #include "io/key_source.h"
 #include <errno.h>
 #include <stdio.h>
@@ -23,36 +23,64 @@ struct request {
     bool signature_only;
 };
 
-static bool read_algorithms(const char *list, unsigned *algorithms) {
+/* ---- arguments ---- */
+
+static const char *read_keys_at(void *request, const char *value) {
+    ((struct request *)request)->keys = value;
+    return NULL;
+}
+
+static const char *add(struct str *list, size_t *n, const char *value) {
+    if (*n == VALUES_MAX)
+        return "expected at most 8 of them";
+    list[(*n)++] = str_of(value);
+    return NULL;
+}
+
+static const char *read_issuer(void *request, const char *value) {
+    struct request *r = request;
+    return add(r->issuers, &r->n_issuers, value);
+}
+
+static const char *read_audience(void *request, const char *value) {
+    struct request *r = request;
+    return add(r->audiences, &r->n_audiences, value);
+}
+
+static const char *read_algorithms(void *request, const char *list) {
     struct str rest = str_of(list), name;
+    unsigned *algorithms = &((struct request *)request)->algorithms;
     *algorithms = 0;
     while (str_split(&rest, ',', &name)) {
         enum algorithm algorithm = algorithm_of(name);
         if (algorithm == ALGORITHM_COUNT)
-            return false;
+            return "expected algorithms with commas between them, like ES256,RS256";
         *algorithms |= ALGORITHM_BIT(algorithm);
     }
-    return *algorithms != 0;
+    return NULL;
 }
 
-static bool add(struct str *list, size_t *n, const char *value) {
-    if (*n == VALUES_MAX)
-        return false;
-    list[(*n)++] = str_of(value);
-    return true;
+static const char *read_signature_only(void *request, const char *value) {
+    (void)value;
+    ((struct request *)request)->signature_only = true;
+    return NULL;
 }
 
-static bool read_option(struct request *r, const char *name, const char *value) {
-    if (strcmp(name, "--jwks") == 0)
-        return (r->keys = value);
-    if (strcmp(name, "--issuer") == 0)
-        return add(r->issuers, &r->n_issuers, value);
-    if (strcmp(name, "--audience") == 0)
-        return add(r->audiences, &r->n_audiences, value);
-    if (strcmp(name, "--alg") == 0)
-        return read_algorithms(value, &r->algorithms);
-    return false;
+static const char *read_token(void *request, const char *value) {
+    ((struct request *)request)->token = value;
+    return NULL;
 }
+
+/* clang-format off */
+static const struct argument arguments[] = {
+    {"TOKEN",            NULL,       .read = read_token, .needed = "a token, or '-' for one a line on standard input"},
+    {"--jwks",           "FILE|URL", .read = read_keys_at},
+    {"--issuer",         "I",        .read = read_issuer, .repeats = true},
+    {"--audience",       "A",        .read = read_audience, .repeats = true},
+    {"--alg",            "A,...",    .read = read_algorithms},
+    {"--signature-only", NULL,       .read = read_signature_only},
+};
+/* clang-format on */
 
 /* ---- keys ---- */
 
@@ -227,19 +255,12 @@ static int answer_lines(const struct request *r, const struct keyring *ring, str
 
 int command_verify(int argc, char **argv) {
     struct request r = {.algorithms = ALGORITHMS_ALL};
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--signature-only") == 0)
-            r.signature_only = true;
-        else if (argv[i][0] == '-' && argv[i][1] == '-' && i + 1 < argc &&
-                 read_option(&r, argv[i], argv[i + 1]))
-            i++;
-        else if (!r.token && (argv[i][0] != '-' || argv[i][1] == '\0'))
-            r.token = argv[i];
-        else
-            return cli_usage("verify", "cannot use '%s'", argv[i]);
-    }
-    if (!r.token)
-        return cli_usage("verify", "a token or '-' is needed");
+    int code = ARGUMENTS_READ("verify", arguments, argc, argv, &r);
+    if (code == EXIT_OK && r.signature_only && r.n_issuers + r.n_audiences > 0)
+        code = cli_usage("verify", "--signature-only looks at no claims; leave out --issuer and "
+                                   "--audience");
+    if (code != EXIT_OK)
+        return code;
 
     struct settings *settings = NULL;
     char url[1024];
@@ -248,7 +269,7 @@ int command_verify(int argc, char **argv) {
                                             : read_keys(r.keys);
     struct arena arena;
     arena_init(&arena);
-    int code = EXIT_USAGE;
+    code = EXIT_USAGE;
     if (ring && strcmp(r.token, "-") == 0)
         code = answer_lines(&r, ring, &arena);
     else if (ring)

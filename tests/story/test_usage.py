@@ -121,8 +121,10 @@ class Usage(Story):
         self.assert_problem(self.admin(first, "GET", "ada/usage", token=TOKEN + "x"), 401)
         self.assert_problem(self.admin(first, "POST", "ada/reset", token="x"), 401)
         code, limits, errors = self.command(first, "ada", "--grant", "weekly=1")
-        self.assertEqual((code, limits), (1, []))
-        self.assertIn("policy: expected", errors)
+        self.assertEqual((code, limits), (2, []))
+        self.assertIn("'weekly'; expected one of: daily, burst\n", errors)
+        for wrong in (["--grant", "daily=1", "--reset"], ["bob"], ["--grant", "daily"]):
+            self.assertEqual(self.command(first, "ada", *wrong)[:2], (2, []))
         code, limits, errors = self.command(first, "ada", "--reset", token=TOKEN + "x")
         self.assertEqual((code, limits), (1, []))
         self.assertIn("401", errors)

@@ -130,35 +130,118 @@ START_TEST(what_is_no_command_is_a_usage_error) {
 }
 END_TEST
 
-START_TEST(what_usage_cannot_use_is_a_usage_error) {
-    static const char long_name[] =
-        "0123456789012345678901234567890123456789012345678901234567890123"
-        "0123456789012345678901234567890123456789012345678901234567890123"
-        "0123456789012345678901234567890123456789012345678901234567890123"
-        "0123456789012345678901234567890123456789012345678901234567890123+";
-    static const char *const rows[][3] = {
-        {NULL},
-        {""},
-        {long_name},
-        {"--reset"},
-        {"--nonsense"},
-        {"ada", "bob"},
-        {"ada", "-c"},
-        {"ada", "--grant"},
-        {"ada", "--grant", "daily"},
-        {"ada", "--grant", "daily="},
-        {"ada", "--grant", "=5"},
-        {"ada", "--grant", "daily=0"},
-        {"ada", "--grant", "daily=-5"},
-        {"ada", "--grant", "daily=1000000001"},
-        {"ada", "--grant", "daily=many"},
-    };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        ck_assert_msg(RUN("usage", rows[i][0], rows[i][1], rows[i][2]) == EXIT_USAGE, "row %zu", i);
-        ASSERT_COMPLAINED("Try 'jotgate help usage'.");
+/* One line that says what and what is expected, and one that leads to the help; nothing is done. */
+static const struct {
+    const char *arguments[9], *why;
+} wrong_orders[] = {
+    {{"run", "-c"}, "-c: expected FILE behind it"},
+    {{"run", "-c", "a", "-c", "b"}, "-c is there twice"},
+    {{"run", "--nonsense"}, "there is no option '--nonsense'; expected [-c FILE]"},
+    {{"check", "a.yaml"}, "a word that belongs to no option; expected [-c FILE]"},
+    {{"check", "-c", "a", "-c", "b"}, "-c is there twice"},
+    {{"health", "-c", "a", "-c", "b"}, "-c is there twice"},
+    {{"health", "more"}, "expected [-c FILE]"},
+    {{"jwks", "refetch"}, "refresh: expected this word and no other"},
+    {{"jwks", "refresh", "refresh"}, "refresh is there twice"},
+    {{"jwks", "-c"}, "-c: expected FILE behind it"},
+    {{"version", "more"}, "expected nothing behind it"},
+    {{"help", "run", "check"}, "expected one COMMAND"},
+    {{"demo", "--once", "--once"}, "--once is there twice"},
+    {{"demo", "--listen"}, "--listen: expected ADDRESS behind it"},
+    {{"demo", "--listen", "localhost:1"}, "--listen: expected ADDRESS:PORT"},
+    {{"demo", "8080"}, "expected [--listen ADDRESS] [--once]"},
+    {{"usage"}, "SUBJECT is missing: a token's sub"},
+    {{"usage", "--reset"}, "SUBJECT is missing"},
+    {{"usage", ""}, "SUBJECT: expected a token's sub, of 1 to 256 bytes"},
+    {{"usage", "ada", "bob"}, "SUBJECT is there twice"},
+    {{"usage", "ada", "--subject", "bob"}, "there is no option '--subject'; expected SUBJECT"},
+    {{"usage", "ada", "-c"}, "-c: expected FILE"},
+    {{"usage", "ada", "--reset", "--reset"}, "--reset is there twice"},
+    {{"usage", "ada", "--grant"}, "--grant: expected POLICY=N behind it"},
+    {{"usage", "ada", "--grant", "daily"}, "--grant: expected POLICY=N, like daily=5"},
+    {{"usage", "ada", "--grant", "=5"}, "--grant: expected POLICY=N, like daily=5"},
+    {{"usage", "ada", "--grant", "daily="}, "a whole number from 1 to 1000000000"},
+    {{"usage", "ada", "--grant", "daily=0"}, "a whole number from 1 to 1000000000"},
+    {{"usage", "ada", "--grant", "daily=-5"}, "a whole number from 1 to 1000000000"},
+    {{"usage", "ada", "--grant", "daily=1000000001"}, "a whole number from 1 to 1000000000"},
+    {{"usage", "ada", "--grant", "daily=many"}, "a whole number from 1 to 1000000000"},
+    {{"usage", "ada", "--grant", "a=1", "--grant", "b=1"}, "--grant is there twice"},
+    {{"usage", "ada", "--reset", "--grant", "daily=5"}, "exclude each other"},
+    {{"usage", "ada", "--grant", "daily=5", "--reset"}, "exclude each other"},
+    {{"verify"}, "TOKEN is missing: a token, or '-'"},
+    {{"verify", "a.b.c", "d.e.f"}, "TOKEN is there twice"},
+    {{"verify", "--alg", "none", "a.b.c"}, "--alg: expected algorithms"},
+    {{"verify", "--alg", "", "a.b.c"}, "--alg: expected algorithms"},
+    {{"verify", "--alg", "ES256", "--alg", "RS256", "a.b.c"}, "--alg is there twice"},
+    {{"verify", "--jwks", "a", "--jwks", "b", "a.b.c"}, "--jwks is there twice"},
+    {{"verify", "--signature-only", "--issuer", "i", "a.b.c"}, "looks at no claims"},
+    {{"verify", "--key", "k", "a.b.c"}, "there is no option '--key'"},
+    {{"mint", "--key", "k"}, "--alg is missing"},
+    {{"mint", "--alg", "ES256"}, "one of --key and --secret-env is needed"},
+    {{"mint", "--alg", "none", "--key", "k"}, "--alg: expected an algorithm"},
+    {{"mint", "--alg", "ES256", "--alg", "RS256", "--key", "k"}, "--alg is there twice"},
+    {{"mint", "--alg", "ES256", "--key", "k", "--secret-env", "X"}, "one of --key and"},
+    {{"mint", "--alg", "ES256", "--new-key", "k", "--sub", "ada"}, "signs nothing"},
+    {{"mint", "--alg", "ES256", "--key", "k", "--sub", "a", "--sub", "b"}, "--sub is there twice"},
+    {{"mint", "--alg", "ES256", "--key", "k", "--ttl", "soon"}, "--ttl: expected a duration"},
+    {{"mint", "--alg", "ES256", "--key", "k", "--count", "0"}, "--count: expected a whole number"},
+    {{"mint", "--alg", "ES256", "--key", "k", "--claim", "x"}, "--claim: expected NAME=VALUE"},
+    {{"mint", "--alg", "ES256", "--key", "k", "--claim", "=x"}, "--claim: expected NAME=VALUE"},
+    {{"mint", "--alg", "ES256", "--claim", "a=1", "--claim", "a=2"},
+     "--claim: this claim is there"},
+    {{"mint", "--alg", "ES256", "--key"}, "--key: expected FILE behind it"},
+    {{"mint", "ES256"}, "a word that belongs to no option; expected --alg A [--key FILE]"},
+};
+
+START_TEST(whatever_is_wrong_with_arguments_is_told) {
+    for (size_t i = 0; i < sizeof(wrong_orders) / sizeof(wrong_orders[0]); i++) {
+        const char *const *a = wrong_orders[i].arguments;
+        char help[64];
+        snprintf(help, sizeof(help), "\nTry 'jotgate help%s%s'.\n",
+                 strcmp(a[0], "help") == 0 ? "" : " ", strcmp(a[0], "help") == 0 ? "" : a[0]);
+        int code = RUN(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8]);
+        ck_assert_msg(code == EXIT_USAGE, "row %zu: %d", i, code);
+        ck_assert_str_eq(said, "");
+        ASSERT_COMPLAINED(wrong_orders[i].why);
+        ck_assert_ptr_eq(strchr(complained, '\n'), strstr(complained, help));
     }
-    ck_assert_int_eq(RUN("usage", "ada", "--reset", "--grant", "daily=5"), EXIT_USAGE);
-    ASSERT_COMPLAINED("one of --reset and --grant");
+}
+END_TEST
+
+START_TEST(a_subject_has_at_most_256_bytes) {
+    char subject[258];
+    memset(subject, 'x', sizeof(subject));
+    subject[257] = '\0';
+    ck_assert_int_eq(RUN("usage", subject), EXIT_USAGE);
+    ASSERT_COMPLAINED("SUBJECT: expected a token's sub, of 1 to 256 bytes");
+}
+END_TEST
+
+START_TEST(a_grant_names_a_limit_that_is_there) {
+    begin();
+    setenv("JOTGATE_ADMIN_TOKEN", "0123456789012345678901234567890123456789", 1);
+    write_file(
+        "settings.yaml",
+        "listen: \"127.0.0.1:1\"\nsupabase: { url: \"http://a\" }\n"
+        "plans: { default: a, tiers: {\n"
+        "  a: { default: [ { name: daily, quota: 5/day }, { name: now, concurrent: 2 } ] },\n"
+        "  b: { default: [ { name: daily, quota: 9/day } ],\n"
+        "       ai: [ { name: burst, rate: 1/minute } ] } } }\n"
+        "limits: { per_ip: { key: ip, rate: 5/minute } }\n");
+    static const char *const unknown[] = {"weekly=1", "per_ip=1", "now=1", "b/daily=1", "DAILY=1"};
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+        ck_assert_int_eq(RUN("usage", "ada", "--grant", unknown[i], "-c", at("settings.yaml")),
+                         EXIT_USAGE);
+        ASSERT_COMPLAINED("; expected one of: daily, burst\n");
+    }
+    static const char *const known[] = {"daily=1", "b/default/daily=1", "burst=1", "b/ai/burst=1"};
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        ck_assert_int_eq(RUN("usage", "ada", "--grant", known[i], "-c", at("settings.yaml")),
+                         EXIT_REFUSED);
+        ASSERT_COMPLAINED("no answer on 127.0.0.1:1");
+    }
+    unsetenv("JOTGATE_ADMIN_TOKEN");
+    end();
 }
 END_TEST
 
@@ -185,22 +268,23 @@ START_TEST(api_keys_are_ordered_in_words_that_make_sense) {
     } orders[] = {
         {{NULL}, "expected create, list or revoke"},
         {{"destroy"}, "expected create, list or revoke"},
-        {{"create"}, "--subject is needed"},
-        {{"create", "--subject"}, "cannot use '--subject'"},
+        {{"create"}, "--subject is missing: whom the key speaks for"},
+        {{"create", "--subject"}, "--subject: expected S behind it"},
         {{"create", "--subject", ""}, "--subject: expected UTF-8 text"},
         {{"create", "--subject", "a\nb"}, "--subject: expected UTF-8 text"},
         {{"create", "--subject", "ada", "--plan", "gold"}, "no tier of 'plans'"},
+        {{"create", "--subject", "a", "--subject", "b"}, "--subject is there twice"},
         {{"create", "--expires", "2020-01-01"}, "still to come"},
         {{"create", "--expires", "0s"}, "still to come"},
         {{"create", "--expires", "2030-01-01x"}, "expected a time"},
         {{"create", "--expires", "soon"}, "expected a time"},
         {{"create", "--scopes", "read,,write"}, "--scopes: expected"},
         {{"create", "--scopes", "read write"}, "--scopes: expected"},
-        {{"list", "--plan", "pro"}, "cannot use '--plan'"},
-        {{"revoke"}, "expected a key"},
+        {{"list", "--plan", "pro"}, "no option '--plan'; expected [--subject S] [-c FILE]"},
+        {{"revoke"}, "KEY|ID is missing: a key"},
         {{"revoke", "abcde"}, "expected a key"},
         {{"revoke", "ABCDEF"}, "expected a key"},
-        {{"revoke", "abcdef", "abcdef"}, "cannot use 'abcdef'"},
+        {{"revoke", "abcdef", "abcdef"}, "KEY|ID is there twice"},
         {{"revoke", "jg_short"}, "needs Redis"},
         {{"list"}, "needs Redis"},
         {{"create", "--subject", "ada", "--expires", "9999-12-31"}, "needs Redis"},
@@ -449,7 +533,8 @@ START_TEST(a_usage_error_points_to_the_help) {
 END_TEST
 
 SUITE_MAIN("cli/cli", the_version_is_one_line, every_command_has_help,
-           what_is_no_command_is_a_usage_error, what_usage_cannot_use_is_a_usage_error,
+           what_is_no_command_is_a_usage_error, whatever_is_wrong_with_arguments_is_told,
+           a_subject_has_at_most_256_bytes, a_grant_names_a_limit_that_is_there,
            usage_needs_the_token_and_a_gateway, api_keys_are_ordered_in_words_that_make_sense,
            check_prints_what_takes_effect_and_masks_secrets,
            settings_that_cannot_be_read_are_told_by_line,
