@@ -16,7 +16,7 @@ struct address_health {
     struct endpoint endpoint;
     uint32_t n_failures;  /* in a row */
     uint32_t n_ejections; /* since it answered last */
-    int64_t ejected_until_ns;
+    int64_t ejected_ns, ejected_until_ns;
 };
 /* All zeros: nothing is known. */
 struct health {
@@ -32,9 +32,10 @@ void health_order(struct health *health, struct resolved *addresses, int64_t now
  * known of, or that is ejected already, changes nothing. */
 uint32_t health_failed(struct health *health, const struct health_rule *rule,
                        const struct endpoint *endpoint, int64_t now_ns);
-/* How often it was ejected since it answered last, when it answers again; else 0. An answer of an address that is ejected still
- * (to a request of before) does not bring it back. */
-uint32_t health_answered(struct health *health, const struct endpoint *endpoint, int64_t now_ns);
+/* How often it was ejected since it answered last, when it answers again; else 0. One that is ejected still was asked for want of a
+ * better one, and is as good as any now: it comes back. An answer to what it was asked before (`asked_ns`) does not bring it back. */
+uint32_t health_answered(struct health *health, const struct endpoint *endpoint, int64_t asked_ns,
+                         int64_t now_ns);
 
 bool health_is_ejected(const struct health *health, const struct endpoint *endpoint,
                        int64_t now_ns);

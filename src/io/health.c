@@ -46,14 +46,17 @@ uint32_t health_failed(struct health *health, const struct health_rule *rule,
         return 0;
     }
     address->n_failures = rule->n_failures - 1; /* on trial when its time is over */
+    address->ejected_ns = now_ns;
     address->ejected_until_ns = now_ns + rule->eject_ns;
     return ++address->n_ejections;
 }
 
-uint32_t health_answered(struct health *health, const struct endpoint *endpoint, int64_t now_ns) {
+uint32_t health_answered(struct health *health, const struct endpoint *endpoint, int64_t asked_ns,
+                         int64_t now_ns) {
     struct address_health *address = find(health, endpoint);
-    if (!address || is_out(address, now_ns))
+    if (!address || (is_out(address, now_ns) && asked_ns <= address->ejected_ns))
         return 0;
+    address->ejected_until_ns = 0;
     uint32_t n_ejections = address->n_ejections;
     address->n_failures = address->n_ejections = 0;
     return n_ejections;

@@ -26,7 +26,8 @@ void call_note_answer(struct upstream_call *call) {
     if (site->health.n < 2)
         return;
     char address[128];
-    uint32_t n = health_answered(&site->health, &call->line->endpoint, call_now_ns(call));
+    uint32_t n = health_answered(&site->health, &call->line->endpoint, call->timing.connected_ns,
+                                 call_now_ns(call));
     if (n == 0)
         return;
     endpoint_text(&call->line->endpoint, address);

@@ -43,10 +43,11 @@ static bool one_failure(unsigned last_byte) {
     struct endpoint endpoint = address(last_byte);
     return health_failed(&health, &rule, &endpoint, now_ns);
 }
-static uint32_t answer(unsigned last_byte) {
+static uint32_t answer_to(int64_t asked_ns, unsigned last_byte) {
     struct endpoint endpoint = address(last_byte);
-    return health_answered(&health, &endpoint, now_ns);
+    return health_answered(&health, &endpoint, asked_ns, now_ns);
 }
+static uint32_t answer(unsigned last_byte) { return answer_to(now_ns, last_byte); }
 static bool is_ejected(unsigned last_byte) {
     struct endpoint endpoint = address(last_byte);
     return health_is_ejected(&health, &endpoint, now_ns);
@@ -115,9 +116,28 @@ END_TEST
 
 START_TEST(answer_to_a_request_of_before_brings_nobody_back) {
     begin("12");
+    int64_t asked_ns = now_ns++;
     eject(1);
-    ck_assert_uint_eq(answer(1), 0);
+    now_ns++;
+    ck_assert_uint_eq(answer_to(asked_ns, 1), 0);
     ck_assert(is_ejected(1));
+}
+END_TEST
+
+START_TEST(one_that_answers_where_the_others_did_not_is_back_before_its_time) {
+    begin("12");
+    eject(1);
+    resolve("12");
+    expect_order("21");
+    for (int i = 0; i < 100; i++)
+        ck_assert(!one_failure(2)); /* the last */
+    now_ns++;
+    ck_assert_uint_eq(answer(1), 1);
+    ck_assert(!is_ejected(1));
+    resolve("12");
+    expect_order("12");
+    ck_assert(one_failure(2)); /* not the last any more */
+    ck_assert_uint_eq(answer(1), 0);
 }
 END_TEST
 
@@ -145,4 +165,5 @@ SUITE_MAIN("io/health", address_is_ejected_by_failures_in_a_row_and_moves_behind
            answer_in_between_begins_anew, last_address_is_never_ejected,
            ejection_ends_by_itself_and_the_first_failure_after_it_ejects_again,
            answer_to_a_request_of_before_brings_nobody_back,
+           one_that_answers_where_the_others_did_not_is_back_before_its_time,
            address_that_left_the_name_is_forgotten, rule_of_zero_ejects_nobody)
