@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#define SILENT_NS   NS_PER_S
 #define CONTINUE_NS NS_PER_S /* for 100 Continue, before the body is sent without it */
 
 /* ---- the request */
@@ -127,8 +128,13 @@ static void on_connect_late(struct timer *timer) {
     leave_address(CONTAINER_OF(timer, struct upstream_call, send_timer), "no connection in time");
 }
 
-/* Each address gets its share of what is left, so that a silent first one does not use up the
- * others' time. */
+/* Each address gets its share of what is left, and no more than a second while there is another: a
+ * silent first one (IPv6 that leads nowhere) costs little. The last one has all the rest. */
+static int64_t patience_ns(const struct upstream_call *call, size_t n_left) {
+    int64_t share_ns = (call->connect_by_ns - call_now_ns(call)) / (int64_t)n_left;
+    return n_left > 1 && share_ns > SILENT_NS ? SILENT_NS : share_ns;
+}
+
 static void connect_to(struct upstream_call *call, const struct endpoint *endpoint, size_t n_left) {
     struct upstream_pool *pool = call->pool;
     struct line *line = site_new_line(call->site, endpoint);
@@ -137,12 +143,12 @@ static void connect_to(struct upstream_call *call, const struct endpoint *endpoi
         return;
     }
     assert(pool->tls || !call->site->is_tls);
-    int64_t share_ns = (call->connect_by_ns - call_now_ns(call)) / (int64_t)n_left;
     call->line = line;
     line->user = call;
     call->state = CALL_CONNECTING;
     pool->stats.n_connects++;
-    loop_timer_set(pool->loop, &call->send_timer, call_now_ns(call) + share_ns, on_connect_late);
+    loop_timer_set(pool->loop, &call->send_timer, call_now_ns(call) + patience_ns(call, n_left),
+                   on_connect_late);
     if (connection_connect(&line->channel.connection, pool->loop, endpoint,
                            call->site->is_tls ? pool->tls : NULL, call->site->host,
                            on_line_event) < 0)

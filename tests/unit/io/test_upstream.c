@@ -658,19 +658,53 @@ START_TEST(unix_socket_is_an_upstream_too) {
 }
 END_TEST
 
+static int fillers[4];
+
+/* The listener's queue is full: further SYNs are dropped. */
+static int listen_in_silence(struct endpoint *silent) {
+    int fd = endpoint_listen(silent, 0);
+    ck_assert_int_eq(endpoint_of_socket(fd, silent), 0);
+    for (int i = 0; i < 4; i++) {
+        fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        ck_assert_int_le(connect(fillers[i], (const void *)&silent->address, silent->length), 0);
+    }
+    rig_settle(loop);
+    return fd;
+}
+
+START_TEST(silent_first_address_costs_a_second) {
+    struct endpoint silent;
+    char text[32];
+    open_all();
+    snprintf(text, sizeof(text), "127.0.0.2:%u", rig_port(&at));
+    ck_assert(endpoint_parse(str_of(text), &silent));
+    int fd = listen_in_silence(&silent);
+    origin.host = STR("both");
+    start_get();
+    RUN_UNTIL(loop, upstream_pool_stats(pool).n_connects == 1);
+    travel(700 * NS_PER_MS);
+    rig_settle(loop);
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_connects, 1);
+    travel(500 * NS_PER_MS);
+    rig_settle(loop);
+    ck_assert_uint_eq(upstream_pool_stats(pool).n_connects, 2);
+    int peer = rig_accept(loop, listener);
+    rig_send(loop, peer, OK_HELLO);
+    RUN_UNTIL(loop, asker_is_done(&asker));
+    ck_assert(asker_got(&asker, "hello"));
+    for (int i = 0; i < 4; i++)
+        close(fillers[i]);
+    close(fd), close(peer);
+    close_all();
+}
+END_TEST
+
 START_TEST(silent_connect_ends_at_its_deadline) {
     open_all();
     close(listener);
     ck_assert(endpoint_parse(STR("127.0.0.1:0"), &at));
-    listener = endpoint_listen(&at, 0);
-    ck_assert_int_eq(endpoint_of_socket(listener, &at), 0);
+    listener = listen_in_silence(&at);
     origin.port = rig_port(&at);
-    int fillers[4]; /* the queue is full: further SYNs are dropped */
-    for (int i = 0; i < 4; i++) {
-        fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        ck_assert_int_le(connect(fillers[i], (const void *)&at.address, at.length), 0);
-    }
-    rig_settle(loop);
     start_get();
     rig_settle(loop);
     ck_assert_int_eq(asker.n_failed, 0);
@@ -908,7 +942,7 @@ RIG_MAIN("io/upstream", answer_arrives_and_the_next_call_takes_the_same_line,
          lines_are_shared_by_what_an_origin_says_not_by_where_it_stands,
          refused_connection_is_unreachable, name_that_nobody_knows_is_unreachable,
          next_address_is_tried_when_the_first_refuses, unix_socket_is_an_upstream_too,
-         silent_connect_ends_at_its_deadline,
+         silent_connect_ends_at_its_deadline, silent_first_address_costs_a_second,
          head_that_does_not_come_is_a_timeout_counted_from_the_requests_end,
          body_that_stops_is_broken_at_the_idle_deadline_and_each_byte_starts_it_anew,
          owner_that_does_not_read_is_not_the_upstreams_lateness,
