@@ -6,6 +6,7 @@ import random
 import re
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -167,13 +168,52 @@ def measure_drains(folder, upstream, n):
     return failed
 
 
-def main(n_reloads, n_drains):
+def takes_connections(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def time_return(folder, gateway, upstream):
+    """Seconds from the upstream's first connection to the gateway's first good answer, and the upstream."""
+    nginx = start_upstream(folder, upstream)
+    while not takes_connections(upstream):
+        pass
+    began = time.monotonic()
+    while status(gateway.port, "/open")[0] != 200:
+        pass
+    return time.monotonic() - began, nginx
+
+
+def measure_kills(folder, nginx, upstream, n):
+    gateway = Gateway(folder, "bereft", upstream)
+    load = Load(gateway.port)
+    returns = []
+    for i in range(n):
+        nginx.kill()
+        nginx.wait()
+        wait_until(lambda: status(gateway.port, "/open")[0] == 502, "the failure to show")
+        time.sleep(0.1 * (i % 20))  # from a blink to long enough for anything that backs off
+        seconds, nginx = time_return(folder, gateway, upstream)
+        returns.append(seconds * 1000)
+        time.sleep(0.5)  # load
+    requests, failed, _ = load.end()
+    gateway.end()
+    print(f"kills:   {n}; first good answer {statistics.median(returns):.1f} ms after the upstream is back, at worst {max(returns):.1f} ms")
+    print(f"         {requests} requests, {failed} failed")
+    return nginx, sum(ms > 1000 for ms in returns)
+
+
+def main(n_reloads, n_drains, n_kills):
     with tempfile.TemporaryDirectory(prefix="life-") as folder:
         upstream = free_port()
         nginx = start_upstream(folder, upstream)
         try:
             wait_until(lambda: status(upstream, "/")[0] == 200, "the upstream")
-            failed = measure_reloads(folder, upstream, n_reloads) + measure_drains(folder, upstream, n_drains)
+            failed = measure_reloads(folder, upstream, n_reloads) if n_reloads else 0
+            failed += measure_drains(folder, upstream, n_drains) if n_drains else 0
+            if n_kills:
+                nginx, n_late = measure_kills(folder, nginx, upstream, n_kills)
+                failed += n_late
         finally:
             nginx.terminate()
             nginx.wait()
@@ -181,4 +221,4 @@ def main(n_reloads, n_drains):
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))
+    sys.exit(main(*map(int, sys.argv[1:4])))
