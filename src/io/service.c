@@ -6,6 +6,7 @@
  *   struct visit is made with the target and freed when the library says that the request is over. */
 #include "io/service.h"
 
+#include "base/clock.h"
 #include <assert.h>
 #include <errno.h>
 #include <microhttpd.h>
@@ -14,11 +15,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define BODY_BYTES_MAX  (1024 * 1024)
 #define CONNECTIONS_MAX 64u
 #define IDLE_S          10u
 #define BACKLOG         64
+#define REST_NS         (100 * NS_PER_MS)
 
 struct service {
     struct MHD_Daemon *daemon;
@@ -207,9 +210,13 @@ static int listen_on(const struct endpoint *listen_at, uint16_t *port) {
     return endpoint_ip(&bound, &ip, port) ? fd : -EAFNOSUPPORT;
 }
 
-/* It prints what any stranger can cause. */
-static void say_nothing(void *arg, const char *format, va_list list) {
-    (void)arg, (void)format, (void)list;
+/* It prints what any stranger can cause. One thing of it is heeded: out of descriptors, with no connection that might give one
+ * back, it "will try busy waiting". */
+static void on_log(void *arg, const char *format, va_list list) {
+    const struct timespec rest = {.tv_nsec = REST_NS};
+    (void)arg, (void)list;
+    if (strstr(format, "busy waiting"))
+        nanosleep(&rest, NULL);
 }
 
 /* The library's thread must take no signal: they are the main thread's. */
@@ -219,8 +226,8 @@ static int start_daemon(struct service *service, int fd) {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     errno = 0;
     /* clang-format off */
-    service->daemon = MHD_start_daemon(MHD_USE_AUTO_INTERNAL_THREAD, 0, NULL, NULL, on_call, service,
-        MHD_OPTION_EXTERNAL_LOGGER, say_nothing, NULL, /* first: the reading of the others may log */
+    service->daemon = MHD_start_daemon(MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_call, service,
+        MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, /* first: the reading of the others may log */
         MHD_OPTION_LISTEN_SOCKET, fd,
         MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
