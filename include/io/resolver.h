@@ -5,7 +5,7 @@
 
 /* Names to addresses off the loop: a thread of its own calls getaddrinfo (which knows hosts,
  * nsswitch, Fly's .internal) and keeps answers for 30 s (failures for 1 s; the last addresses
- * live on while the name service fails). One per process. Literal addresses need no thread. */
+ * live on while the name service fails, or takes longer than 250 ms). One per process. Literal addresses need no thread. */
 struct resolver;
 
 #define RESOLVER_ENDPOINTS_MAX 8
@@ -25,7 +25,8 @@ void resolver_free(struct resolver *resolver);
  * inside resolver_ask. */
 struct lookup {
     void (*on_done)(struct lookup *lookup, const struct resolved *resolved);
-    void *pending; /* the resolver's */
+    void *pending; /* this and the next are the resolver's */
+    struct timer patience;
 };
 /* `host` (without brackets) is copied. -ENOMEM. */
 int resolver_ask(struct resolver *resolver, struct loop *loop, struct lookup *lookup,

@@ -5,6 +5,9 @@
  *   resolver_ask --> waiting --(thread: getaddrinfo)--> posted --(mail)--> on_done
  *        `------------- known already --------------------^                (loop's thread)
  *
+ * Who has waited a while for a name whose addresses of old are kept gets those (RFC 8767): a name
+ * service that hangs is as good as one that fails.
+ *
  * The thread holds no question while it is away in getaddrinfo, only the name; when it is back,
  * all who wait for this name are answered. So a question can be cancelled at any time, and a
  * name is asked for once however many wait. */
@@ -20,6 +23,7 @@
 #define HOST_BYTES      254 /* a host name's 253 and a NUL */
 #define KEEP_NS         (30 * NS_PER_S)
 #define KEEP_FAILURE_NS (1 * NS_PER_S)
+#define PATIENCE_NS     (250 * NS_PER_MS) /* with the name service, before the addresses of old do */
 #define ANSWERS         64 /* names whose answers are kept; they come from the settings */
 
 struct question {
@@ -47,6 +51,7 @@ struct resolver {
     struct answer answers[ANSWERS];
     size_t next_answer;
     bool is_away, is_stopped;
+    int64_t left_ns; /* when it went away */
 };
 
 /* ---- answers that are kept; the lock is held */
@@ -63,6 +68,12 @@ static const struct resolved *known(struct resolver *resolver, const char *host,
     return answer && answer->dies_ns > now_ns ? &answer->resolved : NULL;
 }
 
+/* Addresses that were good once, however long ago. */
+static const struct resolved *known_once(struct resolver *resolver, const char *host) {
+    const struct answer *answer = find_answer(resolver, host);
+    return answer && answer->resolved.n > 0 ? &answer->resolved : NULL;
+}
+
 static const struct resolved *keep(struct resolver *resolver, const char *host,
                                    const struct resolved *resolved) {
     struct answer *answer = find_answer(resolver, host);
@@ -74,9 +85,9 @@ static const struct resolved *keep(struct resolver *resolver, const char *host,
         memcpy(answer->host, host, strlen(host) + 1);
     }
     answer->dies_ns = now_ns + (resolved->failure ? KEEP_FAILURE_NS : KEEP_NS);
-    /* A name service that is away says nothing about the name: the addresses of old are better
-     * than none. */
-    if (resolved->failure != -EAGAIN || answer->resolved.n == 0)
+    /* A name service that is away, or a process that cannot ask it (EMFILE), says nothing about the
+     * name: the addresses of old are better than none. */
+    if (resolved->failure == 0 || resolved->failure == -ENOENT || answer->resolved.n == 0)
         answer->resolved = *resolved;
     return &answer->resolved;
 }
@@ -114,6 +125,7 @@ static void deliver(void *arg) {
     struct lookup *lookup = question->lookup;
     if (lookup) {
         lookup->pending = NULL;
+        loop_timer_clear(question->loop, &lookup->patience);
         lookup->on_done(lookup, &question->resolved);
     }
     free(question);
@@ -202,6 +214,7 @@ static void *run(void *arg) {
         }
         memcpy(host, question->host, sizeof(host));
         resolver->is_away = true;
+        resolver->left_ns = clock_now().mono_ns;
         pthread_mutex_unlock(&resolver->lock);
         struct resolved resolved = ask_system(host);
         pthread_mutex_lock(&resolver->lock);
@@ -281,6 +294,26 @@ static bool is_plain(struct str host, struct resolved *resolved) {
     return true;
 }
 
+static void on_impatient(struct timer *timer) {
+    struct lookup *lookup = CONTAINER_OF(timer, struct lookup, patience);
+    struct question *question = lookup->pending;
+    struct resolver *resolver = question->resolver;
+    pthread_mutex_lock(&resolver->lock);
+    const struct resolved *old = known_once(resolver, question->host);
+    int failure = old && !question->is_posted ? post(question, old) : 0;
+    pthread_mutex_unlock(&resolver->lock);
+    if (failure < 0)
+        loop_timer_set(question->loop, timer, loop_now(question->loop)->mono_ns + PATIENCE_NS,
+                       on_impatient);
+}
+
+/* What can be said at once; NULL: nothing, or the thread is asked first. */
+static const struct resolved *find(struct resolver *resolver, const char *host, int64_t now_ns) {
+    const struct resolved *fresh = known(resolver, host, now_ns);
+    bool is_stuck = resolver->is_away && now_ns - resolver->left_ns > PATIENCE_NS;
+    return fresh || !is_stuck ? fresh : known_once(resolver, host);
+}
+
 int resolver_ask(struct resolver *resolver, struct loop *loop, struct lookup *lookup,
                  struct str host, uint16_t port,
                  void (*on_done)(struct lookup *, const struct resolved *)) {
@@ -293,7 +326,7 @@ int resolver_ask(struct resolver *resolver, struct loop *loop, struct lookup *lo
         return -ENOMEM;
     pthread_mutex_lock(&resolver->lock);
     const struct resolved *answer =
-        is_answered ? &plain : known(resolver, question->host, loop_now(loop)->mono_ns);
+        is_answered ? &plain : find(resolver, question->host, loop_now(loop)->mono_ns);
     int failure = answer ? post(question, answer) : 0;
     if (failure == 0) {
         enlist(resolver, question);
@@ -301,6 +334,9 @@ int resolver_ask(struct resolver *resolver, struct loop *loop, struct lookup *lo
         *lookup = (struct lookup){.on_done = on_done, .pending = question};
         if (!answer)
             pthread_cond_signal(&resolver->asked);
+        if (!answer && known_once(resolver, question->host))
+            loop_timer_set(loop, &lookup->patience, loop_now(loop)->mono_ns + PATIENCE_NS,
+                           on_impatient);
     }
     pthread_mutex_unlock(&resolver->lock);
     if (failure < 0)
@@ -313,6 +349,7 @@ void resolver_cancel(struct lookup *lookup) {
     if (!question)
         return;
     lookup->pending = NULL;
+    loop_timer_clear(question->loop, &lookup->patience);
     question->lookup = NULL;
     struct resolver *resolver = question->resolver;
     pthread_mutex_lock(&resolver->lock);

@@ -3,6 +3,7 @@
  * held up. */
 #include "io/resolver.h"
 #include "rig.h"
+#include "travel.h"
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -175,6 +176,67 @@ START_TEST(name_service_that_is_away_is_told_apart_and_asked_again_later) {
 }
 END_TEST
 
+/* The addresses are known, and their time is over. */
+static void open_all_late(void) {
+    struct asker a;
+    open_all();
+    ask_and_wait(&a, "two.example");
+    travel(31 * NS_PER_S);
+    rig_turn(loop);
+}
+
+START_TEST(addresses_of_old_live_on_while_the_name_service_fails_or_cannot_be_asked) {
+    static const int statuses[] = {EAI_AGAIN, EAI_MEMORY, EAI_SYSTEM};
+    for (size_t i = 0; i < 3; i++) {
+        open_all_late();
+        set(false, statuses[i]);
+        struct asker a;
+        ask_and_wait(&a, "two.example");
+        ck_assert_uint_eq(a.resolved.n, 2);
+        ck_assert_int_eq(count_asked(), 2);
+        close_all();
+    }
+    open_all_late();
+    set(false, EAI_NONAME); /* that is an answer */
+    struct asker a;
+    ask_and_wait(&a, "two.example");
+    ck_assert_int_eq(a.resolved.failure, -ENOENT);
+    close_all();
+}
+END_TEST
+
+START_TEST(addresses_of_old_do_while_the_name_service_hangs) {
+    struct asker first = {0}, next = {0}, unknown = {0}, left = {0};
+    open_all_late();
+    set(true, 0);
+    ask(&first, "two.example");
+    ask(&left, "two.example");
+    wait_inside();
+    rig_settle(loop);
+    ck_assert_int_eq(first.n_calls, 0);
+    travel(150 * NS_PER_MS);
+    rig_settle(loop);
+    ck_assert_int_eq(first.n_calls, 0); /* it may come yet */
+    resolver_cancel(&left.lookup);
+    travel(150 * NS_PER_MS);
+    RUN_UNTIL(loop, first.n_calls == 1);
+    ck_assert(is_at(&first, 1, "192.0.2.1:443"));
+    ask(&next, "two.example"); /* nobody waits twice for one that is stuck */
+    ask(&unknown, "other.example");
+    rig_settle(loop);
+    ck_assert(next.n_calls == 1 && is_at(&next, 1, "192.0.2.1:443"));
+    travel(10 * NS_PER_S);
+    rig_settle(loop);
+    ck_assert_int_eq(unknown.n_calls + left.n_calls, 0);
+    set(false, 0);
+    RUN_UNTIL(loop, unknown.n_calls == 1);
+    ask_and_wait(&next, "two.example");
+    ck_assert_int_eq(count_asked(), 3);
+    ck_assert_int_eq(first.n_calls, 1);
+    close_all();
+}
+END_TEST
+
 START_TEST(answer_is_kept_also_for_another_port) {
     open_all();
     struct asker a, b = {0};
@@ -249,7 +311,9 @@ RIG_MAIN("io/resolver", name_has_all_its_addresses_in_order_with_the_port,
          literal_address_is_not_asked_for, unknown_name_is_no_such_name,
          what_can_be_no_name_is_refused_without_asking,
          name_service_that_is_away_is_told_apart_and_asked_again_later,
-         answer_is_kept_also_for_another_port, many_who_wait_for_one_name_cost_one_question,
+         addresses_of_old_live_on_while_the_name_service_fails_or_cannot_be_asked,
+         addresses_of_old_do_while_the_name_service_hangs, answer_is_kept_also_for_another_port,
+         many_who_wait_for_one_name_cost_one_question,
          cancelled_lookup_hears_nothing_and_the_others_do,
          ending_does_not_wait_for_the_name_service,
          mail_that_no_loop_reads_any_more_is_freed_with_the_resolver)
