@@ -4,10 +4,12 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #define REFRESH_LOOKS   100
 #define REFRESH_LOOK_NS 100000000L
@@ -87,24 +89,55 @@ static int print_issuers(const struct doc *doc) {
     return code;
 }
 
-/* The running gateway fetches at SIGUSR1; its own counter says when it has. */
-static struct doc *refresh(struct str admin, struct doc *before) {
-    int64_t pid, fetches = total_fetches(before);
-    if (!node_int(node_member(doc_root(before), "pid"), &pid) || kill((pid_t)pid, SIGUSR1) < 0) {
+static bool name_of_process(int64_t pid, char name[32]) {
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%lld/comm", (long long)pid);
+    FILE *file = fopen(path, "re");
+    bool is_known = file && fgets(name, 32, file);
+    if (file)
+        fclose(file);
+    return is_known;
+}
+
+/* Who answered may stand in another container or on another machine, behind a forwarded port, and its number be another's here,
+ * who would die of the signal. */
+static bool is_gateway_here(int64_t pid) {
+    char name[32], own[32];
+    return pid > 1 && pid <= INT_MAX && name_of_process(pid, name) &&
+           name_of_process(getpid(), own) && strcmp(name, own) == 0;
+}
+
+static bool signal_gateway(const struct doc *status) {
+    int64_t pid = 0;
+    bool is_told = node_int(node_member(doc_root(status), "pid"), &pid);
+    if (!is_told || !is_gateway_here(pid))
+        fprintf(stderr,
+                "jotgate jwks: who answers is no gateway of this machine or container "
+                "(pid %lld): ask where it runs; nothing was signalled\n",
+                (long long)pid);
+    else if (kill((pid_t)pid, SIGUSR1) == 0)
+        return true;
+    else
         fprintf(stderr, "jotgate jwks: cannot signal the gateway: %s\n", strerror(errno));
-        return before;
-    }
+    return false;
+}
+
+/* The running gateway fetches at SIGUSR1; its own counter says when it has. Takes `before`; NULL: it has not. */
+static struct doc *refresh(struct str admin, struct doc *before) {
+    int64_t fetches = total_fetches(before);
+    bool is_signalled = signal_gateway(before);
+    doc_free(before);
+    if (!is_signalled)
+        return NULL;
     for (int i = 0; i < REFRESH_LOOKS; i++) {
         struct doc *after = fetch_status(admin);
-        if (after && total_fetches(after) > fetches) {
-            doc_free(before);
+        if (after && total_fetches(after) > fetches)
             return after;
-        }
         doc_free(after);
         nanosleep(&(struct timespec){0, REFRESH_LOOK_NS}, NULL);
     }
     fprintf(stderr, "jotgate jwks: the gateway has not fetched within 10 seconds\n");
-    return before;
+    return NULL;
 }
 
 struct look {

@@ -35,7 +35,7 @@ static ssize_t line_read(const struct line *line, char *at, size_t n) {
     ssize_t got;
     if (!line->stream) {
         got = read(line->fd, at, n);
-        return got < 0 ? -errno : got;
+        return got >= 0 ? got : errno == EAGAIN ? -ETIMEDOUT : -errno;
     }
     while ((got = tls_stream_read(line->stream, at, n)) == -EAGAIN)
         TRY(wait_for(line, POLLIN));

@@ -7,13 +7,14 @@ import re
 import resource
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 import unittest
 
 from harness import Gateway, Project, Story, run_program
 from tokens import Key, Secret, b64, shared_key
-from wire import DEADLINE_S, Wire, answer_bytes, request_bytes
+from wire import DEADLINE_S, Upstream, Wire, answer_bytes, request_bytes
 
 SETTINGS = {"routes": [{"path": "/open", "access": "open", "upstream": "@PROJECT@", "limits": []}]}
 
@@ -341,6 +342,40 @@ class Commands(unittest.TestCase):
         gateway = Gateway(project)
         self.addCleanup(gateway.stop)
         self.ok("health", env={"PORT": str(gateway.port)})
+
+    def jwks(self, admin, *words):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
+            json.dump({"admin": admin, "supabase": {"url": "http://127.0.0.1:1"}}, file)
+            file.flush()
+            return run_program("jwks", *words, "-c", file.name)
+
+    def status_of(self, pid):
+        """An admin listener that says that it is `pid`."""
+        status = json.dumps({"pid": pid, "issuers": [{"name": "supabase", "fetches": 1}]}).encode()
+        listener = Upstream(lambda _request, wire: wire.send(answer_bytes(200, status)))  # and closes
+        self.addCleanup(listener.close)
+        return listener.url.split("//")[1]
+
+    def test_jwks_refresh_makes_the_gateway_fetch(self):
+        project = Project()
+        self.addCleanup(project.close)
+        gateway = Gateway(project)
+        self.addCleanup(gateway.stop)
+        before = project.key_fetches
+        self.assertEqual(self.jwks(f"127.0.0.1:{gateway.admin_port}", "refresh")[0], 0)
+        self.assertGreater(project.key_fetches, before)
+
+    def test_jwks_refresh_signals_nobody_but_a_gateway(self):
+        with subprocess.Popen(["sleep", "60"]) as stranger:
+            self.addCleanup(stranger.kill)
+            code, out, said = self.jwks(self.status_of(stranger.pid), "refresh")
+            self.assertEqual((code, out), (1, ""))
+            self.assertIn(f"(pid {stranger.pid})", said)
+            self.assertIsNone(stranger.poll())  # SIGUSR1 would have ended it
+            stranger.kill()
+        for pid in (1, stranger.pid, 1 << 40, "text"):  # init; nobody any more
+            self.assertEqual(self.jwks(self.status_of(pid), "refresh")[0], 1)
+        self.assertEqual(self.jwks(self.status_of(1))[0], 0)  # to look is no harm
 
     def test_the_demo_runs_once(self):
         out = self.ok("demo", "--once", seconds=60)
