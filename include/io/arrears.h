@@ -19,6 +19,18 @@ struct arrears_call {
 };
 /* False: there is no room, or no memory. */
 bool arrears_note(struct arrears *arrears, const struct arrears_call *call, const struct now *now);
+
+/* Redis counted calls of which it said so too late: whoever asked had gone on alone, and that counts. They are taken back. */
+struct arrears_undone {
+    struct str name;
+    const struct limit_policy *policy;
+    int64_t calls;
+    int64_t end_s;  /* LIMIT_QUOTA: of the window in which they were counted, unix */
+    int64_t dry_ns; /* LIMIT_RATE: when time would have paid for them, monotonic */
+};
+/* False likewise. */
+bool arrears_undo(struct arrears *arrears, const struct arrears_undone *undone,
+                  const struct now *now) MUST_USE;
 size_t arrears_count(struct arrears *arrears); /* counters */
 
 /* One counter's arrears.
@@ -40,6 +52,7 @@ struct arrear {
     struct bucket level;     /* monotonic */
     int64_t seen_ns;         /* when what Redis held has run dry */
     int64_t machines;
+    int64_t undone, dry_ns; /* of arrears_undone; in the same window */
     size_t name_bytes;
     char name[];
 };
@@ -51,5 +64,5 @@ static inline struct str arrear_name(const struct arrear *arrear) {
 struct arrear *arrears_take(struct arrears *arrears,
                             bool (*is_wanted)(const void *arg, struct str name),
                             const void *arg) MUST_USE;
-/* How much Redis has to add now: microseconds of a rate, calls of a quota; 0: nothing any more. Pure. */
+/* How much Redis has to add now, or (negative) to take back: microseconds of a rate, calls of a quota; 0: nothing any more. Pure. */
 int64_t arrear_owed(const struct arrear *arrear, const struct now *now);

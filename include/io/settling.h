@@ -4,7 +4,7 @@
 #include "io/redis.h"
 #include "limit/limiter.h"
 
-/* A worker tells Redis, once that is back, what passed while it was away.
+/* A worker tells Redis, once that is back, what passed while it was away, and what it counted besides that.
  *
  * Each counter's arrears are one call, with the deadline of every script and a number of their own, which Redis keeps for ten minutes
  * beside the counter (NAME:told:NUMBER): a call whose end is not known is made again with the same number, and counted once. Whose
@@ -28,3 +28,7 @@ size_t settling_under_way(const struct settling *settling); /* counters */
 void settling_owe(struct settling *settling, const struct limit_charge *charges,
                   const struct limit_outcome *outcome, const int64_t calls[LIMITER_CHARGES_MAX],
                   int64_t machines);
+/* Redis counted `charge`, which met `state` there, but its answer came too late to be heeded: it is taken back. It was asked at
+ * asked_ns (monotonic). */
+void settling_undo(struct settling *settling, const struct limit_charge *charge,
+                   const struct limit_state *state, int64_t asked_ns);

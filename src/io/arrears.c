@@ -76,17 +76,19 @@ void arrears_free(struct arrears *arrears) {
 
 /* ---- noting ---- */
 
-static struct arrear *enter(struct arrears *arrears, const struct arrears_call *call) {
+static struct arrear *enter(struct arrears *arrears, struct str name,
+                            const struct limit_policy *policy) {
     if (map_count(arrears->names) >= arrears->n_most)
         return NULL;
-    struct arrear *arrear = calloc(1, sizeof(*arrear) + call->name.n);
+    struct arrear *arrear = calloc(1, sizeof(*arrear) + name.n);
     if (!arrear)
         return NULL;
-    memcpy(arrear->name, call->name.at, call->name.n);
-    arrear->name_bytes = call->name.n;
-    arrear->kind = call->policy->kind;
-    arrear->rate = call->policy->rate;
-    if (map_put(arrears->names, call->name, arrear) < 0) {
+    memcpy(arrear->name, name.at, name.n);
+    arrear->name_bytes = name.n;
+    arrear->kind = policy->kind;
+    arrear->rate = policy->rate;
+    arrear->machines = 1;
+    if (map_put(arrears->names, name, arrear) < 0) {
         free(arrear);
         return NULL;
     }
@@ -113,10 +115,10 @@ static void note_rate(struct arrear *arrear, const struct arrears_call *call,
 }
 
 /* A window that is over needs no telling. */
-static void note_quota(struct arrear *arrear, const struct arrears_call *call) {
-    if (arrear->end_s != call->state->window.end_s)
-        arrear->calls = 0;
-    arrear->end_s = call->state->window.end_s;
+static void enter_window(struct arrear *arrear, int64_t end_s) {
+    if (arrear->end_s != end_s)
+        arrear->calls = arrear->undone = 0;
+    arrear->end_s = end_s;
 }
 
 bool arrears_note(struct arrears *arrears, const struct arrears_call *call, const struct now *now) {
@@ -124,17 +126,49 @@ bool arrears_note(struct arrears *arrears, const struct arrears_call *call, cons
     lock(arrears);
     struct arrear *arrear = map_get(arrears->names, call->name);
     if (!arrear && call->calls > 0) {
-        arrear = enter(arrears, call);
+        arrear = enter(arrears, call->name, call->policy);
         arrears->n_lost += arrear ? 0 : (uint64_t)call->calls;
     }
     if (arrear && arrear->kind == LIMIT_RATE)
         note_rate(arrear, call, now);
     else if (arrear)
-        note_quota(arrear, call);
+        enter_window(arrear, call->state->window.end_s);
     if (arrear)
         add(&arrear->calls, call->calls);
     unlock(arrears);
     return arrear || call->calls <= 0;
+}
+
+/* Time may have paid for what was undone before. */
+static void undo_rate(struct arrear *arrear, const struct arrears_undone *undone,
+                      const struct now *now) {
+    if (arrear->dry_ns <= now->mono_ns)
+        arrear->undone = 0;
+    if (arrear->dry_ns < undone->dry_ns)
+        arrear->dry_ns = undone->dry_ns;
+    arrear->undone += undone->calls;
+}
+
+static void undo_quota(struct arrear *arrear, const struct arrears_undone *undone) {
+    if (undone->end_s < arrear->end_s)
+        return; /* that window is over */
+    enter_window(arrear, undone->end_s);
+    arrear->undone += undone->calls;
+}
+
+/* What was noted stays: the two meet in what is owed. */
+bool arrears_undo(struct arrears *arrears, const struct arrears_undone *undone,
+                  const struct now *now) {
+    lock(arrears);
+    struct arrear *arrear = map_get(arrears->names, undone->name);
+    if (!arrear)
+        arrear = enter(arrears, undone->name, undone->policy);
+    if (arrear && arrear->kind == LIMIT_RATE)
+        undo_rate(arrear, undone, now);
+    else if (arrear)
+        undo_quota(arrear, undone);
+    unlock(arrears);
+    return arrear;
 }
 
 size_t arrears_count(struct arrears *arrears) {
@@ -164,18 +198,28 @@ struct arrear *arrears_take(struct arrears *arrears,
     return found;
 }
 
-static int64_t owed_us(const struct arrear *arrear, int64_t now_ns) {
-    __int128 passed_ns = (__int128)arrear->calls * arrear->rate.period_ns / arrear->rate.count;
+static int64_t least(__int128 a, int64_t b) { return a < b ? (int64_t)a : b; }
+
+/* In which time pays for so many. */
+static __int128 time_of(const struct arrear *arrear, int64_t calls) {
+    return (__int128)calls * arrear->rate.period_ns / arrear->rate.count;
+}
+
+static int64_t owed_ns(const struct arrear *arrear, int64_t now_ns) {
     int64_t level_ns = bucket_look(&arrear->level, &arrear->rate, 0, now_ns).reset_ns;
     int64_t seen_ns = arrear->seen_ns > now_ns ? arrear->seen_ns - now_ns : 0;
-    int64_t owed_ns = (level_ns - seen_ns) / arrear->machines;
-    if (owed_ns > passed_ns)
-        owed_ns = (int64_t)passed_ns;
-    return owed_ns > 0 ? owed_ns / 1000 : 0;
+    int64_t owed_ns =
+        least(time_of(arrear, arrear->calls), (level_ns - seen_ns) / arrear->machines);
+    return owed_ns > 0 ? owed_ns : 0;
+}
+
+static int64_t undone_ns(const struct arrear *arrear, int64_t now_ns) {
+    return arrear->dry_ns > now_ns ? least(time_of(arrear, arrear->undone), arrear->dry_ns - now_ns)
+                                   : 0;
 }
 
 int64_t arrear_owed(const struct arrear *arrear, const struct now *now) {
     if (arrear->kind == LIMIT_RATE)
-        return owed_us(arrear, now->mono_ns);
-    return arrear->end_s > now_s(now) ? arrear->calls : 0;
+        return (owed_ns(arrear, now->mono_ns) - undone_ns(arrear, now->mono_ns)) / 1000;
+    return arrear->end_s > now_s(now) ? arrear->calls - arrear->undone : 0;
 }

@@ -13,8 +13,8 @@
 #define UNSURE_NS   (300 * NS_PER_S) /* well within that */
 #define TOLD_BYTES  (REDIS_COUNTER_KEY_MAX + 32)
 
-/* What is lent (redis_limits.h) stays as it is. ARGV[2]: 'r' or 'q'; then of a rate the microseconds, of a quota the calls and the end of their window; then how long the number is
- * kept. */
+/* What is lent (redis_limits.h) stays as it is. ARGV[2]: 'r' or 'q'; then of a rate the microseconds, of a quota the calls (below 0 to take back) and the end of their window; then
+ * how long the number is kept. */
 static const char body[] =
     "if not redis.call('SET', KEYS[2], '1', 'NX', 'PX', ARGV[5]) then return 0 end\n"
     "local a, b, rest = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+):(%d+)(.*)$')\n"
@@ -23,12 +23,13 @@ static const char body[] =
     "if ARGV[2] == 'r' then\n"
     "  if a < now then a, b = now, 0 end\n"
     "  a = math.min(a + owed, now + 6311520000000000)\n"
+    "  if a < now then a, b = now, 0 end\n"
     "  ttl_ms = math.floor((a - now) / 1000) + 2\n"
     "else\n"
     "  local end_s = tonumber(ARGV[4])\n"
     "  if end_s * 1000000 <= now then return 1 end\n"
     "  if a * 1000000 <= now then a, b = end_s, 0 end\n"
-    "  b = b + owed\n"
+    "  b = math.max(0, b + owed)\n"
     "  ttl_ms = a * 1000 - math.floor(now / 1000) + 1\n"
     "end\n"
     "if rest ~= '' then ttl_ms = math.max(ttl_ms, redis.call('PTTL', KEYS[1])) end\n"
@@ -200,6 +201,14 @@ static void tick(struct timer *timer) {
         tell_log(settling);
 }
 
+static void start_ticking(struct settling *settling) {
+    if (settling->is_ticking)
+        return;
+    settling->is_ticking = true;
+    loop_timer_set(settling->parts.loop, &settling->timer, now_of(settling)->mono_ns + TICK_NS,
+                   tick);
+}
+
 /* ---- use ---- */
 
 void settling_owe(struct settling *settling, const struct limit_charge *charges,
@@ -219,10 +228,22 @@ void settling_owe(struct settling *settling, const struct limit_charge *charges,
         if (!arrears_note(settling->parts.arrears, &call, now))
             settling->n_given_up++;
     }
-    if (settling->is_ticking)
+    start_ticking(settling);
+}
+
+void settling_undo(struct settling *settling, const struct limit_charge *charge,
+                   const struct limit_state *state, int64_t asked_ns) {
+    char name[REDIS_COUNTER_KEY_MAX];
+    if (charge->cost == 0 || !redis_counter_key(settling->parts.prefix, charge, name))
         return;
-    settling->is_ticking = true;
-    loop_timer_set(settling->parts.loop, &settling->timer, now->mono_ns + TICK_NS, tick);
+    const struct arrears_undone undone = {.name = str_of(name),
+                                          .policy = charge->policy,
+                                          .calls = charge->cost,
+                                          .end_s = state->window.end_s,
+                                          .dry_ns = asked_ns + state->reset_ns};
+    if (!arrears_undo(settling->parts.arrears, &undone, now_of(settling)))
+        settling->n_given_up++;
+    start_ticking(settling);
 }
 
 size_t settling_under_way(const struct settling *settling) { return settling->n_batches; }

@@ -161,6 +161,66 @@ START_TEST(what_a_call_cost_in_truth_is_owed) {
 }
 END_TEST
 
+static bool undo(const char *name, const struct limit_policy *policy, int64_t calls, int64_t s) {
+    const struct arrears_undone undone = {.name = str_of(name),
+                                          .policy = policy,
+                                          .calls = calls,
+                                          .end_s = s,
+                                          .dry_ns = now.mono_ns + s * NS_PER_S};
+    return arrears_undo(arrears, &undone, &now);
+}
+
+START_TEST(what_redis_counted_besides_is_taken_back) {
+    const int64_t end_s = 86400 * INT64_C(20001);
+    open_up(10);
+    ck_assert(undo("k", &quota, 2, end_s));
+    ck_assert_int_eq(owed(), -2);
+    ck_assert(undo("k", &quota, 2, end_s));
+    pass(&quota, 3);
+    ck_assert(undo("k", &quota, 1, end_s));
+    ck_assert_int_eq(owed(), 0); /* the two meet */
+    ck_assert(undo("k", &quota, 2, end_s));
+    ck_assert(undo("k", &quota, 5, end_s - 86400)); /* of a window that is over */
+    ck_assert_int_eq(owed(), -2);
+    ck_assert(undo("k", &quota, 2, end_s));
+    wait_s(86400);
+    pass(&quota, 1);
+    ck_assert_int_eq(owed(), 1);
+    arrears_free(arrears);
+}
+END_TEST
+
+/* Redis was asked by others too, so it holds more than what is taken back. */
+START_TEST(what_redis_counted_of_a_rate_is_taken_back_until_time_has_paid) {
+    open_up(10);
+    ck_assert(undo("k", &rate, 2, 10));
+    ck_assert_int_eq(owed(), -2 * 1000000);
+    ck_assert(undo("k", &rate, 2, 10));
+    wait_s(9);
+    ck_assert_int_eq(owed(), -1 * 1000000);
+    ck_assert(undo("k", &rate, 2, 1));
+    wait_s(1);
+    ck_assert(undo("k", &rate, 1, 10)); /* what was paid for does not come again */
+    ck_assert_int_eq(owed(), -1 * 1000000);
+    ck_assert(undo("k", &rate, 1, 10));
+    wait_s(11);
+    ck_assert_int_eq(owed(), 0);
+    arrears_free(arrears);
+}
+END_TEST
+
+START_TEST(what_passed_alone_and_was_counted_by_redis_too_needs_no_telling) {
+    open_up(10);
+    pass(&rate, 3);
+    ck_assert(undo("k", &rate, 3, 3));
+    ck_assert_int_eq(owed(), 0);
+    pass(&rate, 3);
+    ck_assert(undo("k", &rate, 1, 1));
+    ck_assert_int_eq(owed(), 2 * 1000000);
+    arrears_free(arrears);
+}
+END_TEST
+
 START_TEST(beyond_the_bound_nothing_is_kept) {
     open_up(2);
     struct limit_state state = {.allowed = true, .window = {0, 86400 * INT64_C(20001)}};
@@ -168,6 +228,8 @@ START_TEST(beyond_the_bound_nothing_is_kept) {
     ck_assert(note("b", &quota, 1, &state));
     ck_assert(!note("c", &quota, 1, &state));
     ck_assert(note("a", &quota, 1, &state));
+    ck_assert(!undo("c", &quota, 1, state.window.end_s));
+    ck_assert(undo("a", &quota, 1, state.window.end_s));
     ck_assert_uint_eq(arrears_count(arrears), 2);
     arrears_free(arrears);
 }
@@ -190,4 +252,7 @@ RIG_MAIN("io/arrears", calls_of_a_quota_are_summed_and_told_once,
          a_window_that_is_over_needs_no_telling, calls_of_a_rate_are_owed_in_time,
          time_pays_for_what_was_used_of_a_rate, what_redis_was_seen_to_hold_is_not_told_to_it,
          never_more_is_owed_than_passed, what_a_call_cost_in_truth_is_owed,
+         what_redis_counted_besides_is_taken_back,
+         what_redis_counted_of_a_rate_is_taken_back_until_time_has_paid,
+         what_passed_alone_and_was_counted_by_redis_too_needs_no_telling,
          beyond_the_bound_nothing_is_kept, only_what_is_wanted_is_taken_and_the_oldest_first)

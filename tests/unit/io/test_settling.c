@@ -63,6 +63,12 @@ static void owe(struct client *of, const struct limit_charge *all, size_t n, int
     settling_owe(settling, all, &outcome, each, 1);
 }
 
+static void undo(const struct limit_outcome *outcome) {
+    int64_t now_ns = loop_now(client.loop)->mono_ns;
+    for (size_t i = 0; i < outcome->n; i++)
+        settling_undo(settling, &charges[i], &outcome->states[i], now_ns);
+}
+
 static bool is_settled(const struct client *of) {
     return arrears_count(arrears) == 0 && redis_stats(of->redis).n_under_way == 0;
 }
@@ -87,6 +93,54 @@ START_TEST(it_comes_on_top_of_what_redis_has) {
     const struct limit_outcome *outcome = take(&client, limits, charges, 2, true);
     ck_assert_int_eq(outcome->states[0].remaining, 8 - 4);
     ck_assert_int_eq(outcome->states[1].remaining, 5 - 4);
+    close_all();
+}
+END_TEST
+
+START_TEST(what_redis_counted_too_late_is_taken_back) {
+    open_up();
+    ck_assert(take(&client, limits, charges, 2, true)->allowed);
+    undo(take(&client, limits, charges, 2, true));
+    RUN_UNTIL(client.loop, is_settled(&client));
+    const struct limit_outcome *outcome = take(&client, limits, charges, 2, true);
+    ck_assert_int_eq(outcome->states[0].remaining, 8 - 2);
+    ck_assert_int_eq(outcome->states[1].remaining, 5 - 2);
+    close_all();
+}
+END_TEST
+
+START_TEST(what_was_forgotten_or_is_of_another_window_is_not_taken_back) {
+    open_up();
+    struct asked asked = {0};
+    struct limit_outcome outcome = *take(&client, limits, charges, 2, true);
+    ck_assert_int_eq(answer(&client, &asked, "FLUSHALL"), REDIS_ANSWERED);
+    undo(&outcome);
+    RUN_UNTIL(client.loop, is_settled(&client));
+    outcome = *take(&client, limits, charges, 2, true);
+    ck_assert_int_eq(outcome.states[0].remaining, 8 - 1);
+    ck_assert_int_eq(outcome.states[1].remaining, 5 - 1);
+    outcome.states[0].window.end_s = loop_now(client.loop)->wall_ns / NS_PER_S - 1;
+    outcome.n = 1;
+    undo(&outcome);
+    RUN_UNTIL(client.loop, is_settled(&client));
+    ck_assert_int_eq(take(&client, limits, charges, 2, true)->states[0].remaining, 8 - 2);
+    close_all();
+}
+END_TEST
+
+START_TEST(what_redis_counted_and_passed_alone_too_is_counted_once) {
+    open_up();
+    struct limit_outcome outcome = *take(&client, limits, charges, 2, true);
+    owe(&client, charges, 2, 1);
+    undo(&outcome);
+    RUN_UNTIL(client.loop, is_settled(&client)); /* of which Redis hears nothing */
+    owe(&client, charges, 2, 1);
+    RUN_UNTIL(client.loop, is_settled(&client));
+    undo(&outcome); /* later than that */
+    RUN_UNTIL(client.loop, is_settled(&client));
+    outcome = *take(&client, limits, charges, 2, true);
+    ck_assert_int_eq(outcome.states[0].remaining, 8 - 2);
+    ck_assert_int_eq(outcome.states[1].remaining, 5 - 2);
     close_all();
 }
 END_TEST
@@ -206,6 +260,9 @@ START_TEST(a_key_that_holds_something_else_is_given_up) {
 END_TEST
 
 RIG_MAIN("io/settling", what_passed_is_counted_in_redis, it_comes_on_top_of_what_redis_has,
+         what_redis_counted_too_late_is_taken_back,
+         what_was_forgotten_or_is_of_another_window_is_not_taken_back,
+         what_redis_counted_and_passed_alone_too_is_counted_once,
          what_is_lent_to_machines_stays_lent, many_counters_go_a_few_at_a_time,
          while_redis_is_away_it_waits, what_may_have_been_counted_is_told_with_the_same_number,
          the_same_number_counts_once, a_key_that_holds_something_else_is_given_up)
