@@ -40,6 +40,9 @@ struct redis_taking {
      * given back as far as Redis can be reached. One charge that refuses is an answer, also where the node of another
      * could not be asked: of that outcome says as if nothing were used. */
     void (*on_done)(struct redis_taking *taking, enum redis_verdict verdict);
+    /* May be set once it is under way. Where redis_taking_may_be_heard in on_done, once: the answer came too late, and Redis
+     * counted the charges in `counted` after all (bits; 0: none, or nobody will know). */
+    void (*on_heard)(struct redis_taking *taking, unsigned counted);
     struct limit_outcome outcome;
 
     struct redis_limits *limits; /* the rest is the mechanism's */
@@ -70,7 +73,9 @@ union limit_counter redis_taking_found(const struct redis_taking *taking, size_t
 struct lease_grant redis_taking_grant(const struct redis_taking *taking, size_t i);
 /* May charge i have reached Redis, heard or not? */
 bool redis_taking_was_sent(const struct redis_taking *taking, size_t i);
-void redis_limits_cancel(struct redis_taking *taking); /* no on_done; fine when idle */
+/* In on_done: is on_heard still to come? What the taking points to is borrowed until then. */
+bool redis_taking_may_be_heard(const struct redis_taking *taking);
+void redis_limits_cancel(struct redis_taking *taking); /* no on_done, no on_heard; fine when idle */
 
 /* What a taken charge cost in truth became known: charge `change` more to each, or give back
  * (limit_counter_settle). Nobody waits for it; with Redis away it is lost,

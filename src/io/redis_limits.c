@@ -128,6 +128,8 @@ static void finish(struct redis_taking *taking, enum redis_verdict verdict) {
         look_at_others(taking);
     if (verdict == REDIS_ANSWERED)
         limit_outcome_conclude(&taking->outcome, taking->charges);
+    if (!taking->on_heard)
+        redis_limits_cancel(taking);
     taking->on_done(taking, verdict);
 }
 
@@ -202,6 +204,18 @@ static void on_group(struct redis_call *call, enum redis_verdict verdict,
     finish(taking, was_refused ? REDIS_ANSWERED : verdict);
 }
 
+/* on_done has been, and what earlier groups took was given back. */
+static void on_group_heard(struct redis_call *call, enum redis_verdict verdict,
+                           const struct redis_reply *reply) {
+    struct redis_taking *taking = CONTAINER_OF(call, struct redis_taking, call);
+    note_group(taking, verdict, reply);
+    unsigned counted = taking->taken;
+    for (size_t i = 0; i < taking->outcome.n; i++)
+        if (!taking->outcome.states[i].allowed)
+            counted &= ~(1u << i);
+    taking->on_heard(taking, counted);
+}
+
 static int ask_next(struct redis_taking *taking) {
     struct redis_limits *limits = taking->limits;
     size_t n = taking->outcome.n;
@@ -216,8 +230,10 @@ static int ask_next(struct redis_taking *taking) {
         tell_taking(&t, &taking->charges[i], taking->wishes ? &taking->wishes[i] : NULL,
                     now_us_for(limits, t.names[t.n_keys]));
     }
-    return redis_run(limits->redis, &taking->call, &limits->scripts.take, t.keys, t.n_keys,
-                     t.arguments, 1 + t.n_keys, on_group);
+    TRY(redis_run(limits->redis, &taking->call, &limits->scripts.take, t.keys, t.n_keys,
+                  t.arguments, 1 + t.n_keys, on_group));
+    redis_heed_late(&taking->call, on_group_heard);
+    return 0;
 }
 
 int redis_limits_take(struct redis_limits *limits, struct redis_taking *taking,
@@ -272,6 +288,8 @@ bool redis_taking_was_sent(const struct redis_taking *taking, size_t i) {
     return taking->asked & 1u << i && taking->last != REDIS_AWAY &&
            taking->last != REDIS_OVERLOADED && taking->last != REDIS_REFUSED;
 }
+
+bool redis_taking_may_be_heard(const struct redis_taking *taking) { return taking->call.pending; }
 
 void redis_limits_cancel(struct redis_taking *taking) { redis_cancel(&taking->call); }
 

@@ -319,10 +319,86 @@ START_TEST(answers_that_are_no_answers_are_nonsense) {
 }
 END_TEST
 
+/* ---- answers that come too late */
+
+#define COUNTED     "*6\r\n:1700000000000000\r\n:1\r\n:0\r\n:0\r\n:0\r\n:0\r\n"
+#define NOT_COUNTED "*6\r\n:1700000000000000\r\n:0\r\n:61714285715\r\n:0\r\n:0\r\n:0\r\n"
+
+static struct {
+    int n;
+    unsigned counted;
+} heard;
+
+static void on_taking_heard(struct redis_taking *taking, unsigned counted) {
+    ck_assert(!redis_taking_may_be_heard(taking));
+    heard.n++;
+    heard.counted = counted;
+}
+
+static void take_and_wait_till_late(struct peer *peer, struct redis_limits *own,
+                                    struct taken *taken, const struct limit_charge *charge,
+                                    bool heeds) {
+    *taken = (struct taken){0};
+    heard.n = 0;
+    ck_assert_int_eq(redis_limits_take(own, &taken->taking, charge, NULL, 1, true, on_taken), 0);
+    taken->taking.on_heard = heeds ? on_taking_heard : NULL;
+    RUN_UNTIL(peer->client.loop, taken->n_ended == 1);
+    ck_assert_int_eq(taken->verdict, REDIS_LATE);
+    ck_assert_int_eq(redis_taking_may_be_heard(&taken->taking), heeds);
+    ck_assert_int_eq(heard.n, 0);
+}
+
+START_TEST(late_answers_say_what_was_counted_after_all) {
+    static const struct {
+        const char *answer;
+        unsigned counted;
+    } cases[] = {{COUNTED TIME_TOLD, 1},
+                 {NOT_COUNTED TIME_TOLD, 0},
+                 {"-LATE the deadline has passed\r\n" TIME_TOLD, 0},
+                 {"-NOSCRIPT No matching script.\r\n" TIME_TOLD, 0},
+                 {"*0\r\n" TIME_TOLD, 0},
+                 {"HTTP/1.1 400 Bad Request\r\n\r\n", 0}};
+    const struct limit_charge charge = of(&policy_rate, "u", 1);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct peer *peer = peer_up();
+        struct taken taken;
+        struct redis_limits *own = redis_limits_new(peer->client.redis, STR(""));
+        take_and_wait_till_late(peer, own, &taken, &charge, true);
+        peer_says(peer, cases[i].answer);
+        RUN_UNTIL(peer->client.loop, heard.n == 1);
+        ck_assert_msg(heard.counted == cases[i].counted, "%s", cases[i].answer);
+        if (heard.counted)
+            ck_assert_int_eq(taken.taking.outcome.states[0].remaining, 5 - 1);
+        ck_assert_int_eq(taken.n_ended, 1);
+        peer_close(peer);
+        redis_limits_free(own);
+    }
+}
+END_TEST
+
+START_TEST(who_does_not_heed_late_answers_hears_none) {
+    const struct limit_charge charge = of(&policy_rate, "u", 1);
+    struct peer *peer = peer_up();
+    struct taken taken;
+    struct redis_limits *own = redis_limits_new(peer->client.redis, STR(""));
+    take_and_wait_till_late(peer, own, &taken, &charge, false);
+    peer_says(peer, COUNTED TIME_TOLD);
+    RUN_UNTIL(peer->client.loop, IS_UP(&peer->client));
+    take_and_wait_till_late(peer, own, &taken, &charge, true);
+    redis_limits_cancel(&taken.taking);
+    peer_says(peer, COUNTED TIME_TOLD);
+    RUN_UNTIL(peer->client.loop, IS_UP(&peer->client));
+    ck_assert_int_eq(heard.n, 0);
+    peer_close(peer);
+    redis_limits_free(own);
+}
+END_TEST
+
 RIG_MAIN("io/redis_limits", a_burst_passes_and_then_the_wait_is_told,
          nothing_is_counted_unless_everything_allows,
          shadow_policies_refuse_nobody_and_are_not_taken_when_they_would,
          keys_are_named_as_documented_and_expire, no_subject_can_name_anothers_key,
          values_that_nobody_of_us_wrote_do_no_harm, what_it_cost_in_truth_is_settled,
          redis_and_memory_say_the_same, several_gateways_admit_exactly_the_limit,
-         with_redis_away_nothing_waits, answers_that_are_no_answers_are_nonsense)
+         with_redis_away_nothing_waits, answers_that_are_no_answers_are_nonsense,
+         late_answers_say_what_was_counted_after_all, who_does_not_heed_late_answers_hears_none)
