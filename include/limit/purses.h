@@ -33,7 +33,7 @@ struct limit_state purses_look(struct purses *purses, const struct limit_charge 
 int64_t purses_left(struct purses *purses, const struct limit_charge *charge,
                     const struct now *now); /* of the lease */
 
-/* ---- asking: each question ends in exactly one of purses_answer and purses_fail */
+/* ---- asking: each question ends in exactly one of purses_answer and purses_fail; purses_answer_late may follow the latter */
 
 struct purse_question {
     struct lease_wish wish; /* all zero where somebody else has asked for a lease already */
@@ -55,6 +55,9 @@ struct purse_answer {
 /* True: `answer->grant` was lent and there is no place for it: it has to go back. */
 bool purses_answer(struct purses *purses, const struct purse_question *question,
                    const struct purse_answer *answer, const struct now *now) MUST_USE;
+/* The answer came after purses_fail: the lease is held where nobody holds or asks for another. True likewise. */
+bool purses_answer_late(struct purses *purses, const struct purse_question *question,
+                        const struct purse_answer *answer, const struct now *now) MUST_USE;
 /* No answer. `was_sent`: it may have been heard all the same, so what was to go back is gone. */
 void purses_fail(struct purses *purses, const struct purse_question *question, bool was_sent);
 

@@ -289,6 +289,7 @@ static bool give_name(struct shard *shard, struct purse *purse, const struct pur
     return purse->name != NULL;
 }
 
+/* False: there was something to hold, and it cannot. */
 static bool hold(struct shard *shard, struct purse *purse, const struct purse_question *question,
                  const struct purse_answer *answer) {
     struct lease_grant grant = *answer->grant;
@@ -300,6 +301,13 @@ static bool hold(struct shard *shard, struct purse *purse, const struct purse_qu
     return has_place;
 }
 
+static void see(struct purse *purse, const struct purse_question *question,
+                const struct purse_answer *answer) {
+    purse->seen = answer->seen;
+    purse->capacity = limit_capacity(answer->charge->policy);
+    purse->version = question->version;
+}
+
 bool purses_answer(struct purses *purses, const struct purse_question *question,
                    const struct purse_answer *answer, const struct now *now) {
     const struct limit_charge *charge = answer->charge;
@@ -307,9 +315,7 @@ bool purses_answer(struct purses *purses, const struct purse_question *question,
     struct purse *purse = find(shard, question->hash);
     bool has_place = answer->grant->lent == 0;
     if (purse) {
-        purse->seen = answer->seen;
-        purse->capacity = limit_capacity(charge->policy);
-        purse->version = question->version;
+        see(purse, question, answer);
         if (question->is_lender)
             has_place = hold(shard, purse, question, answer);
         purse->denial = (struct denial){0};
@@ -320,6 +326,18 @@ bool purses_answer(struct purses *purses, const struct purse_question *question,
     }
     unlock(shard);
     return !has_place;
+}
+
+bool purses_answer_late(struct purses *purses, const struct purse_question *question,
+                        const struct purse_answer *answer, const struct now *now) {
+    struct shard *shard = lock_shard(purses, question->hash);
+    struct purse *purse = question->is_lender ? find(shard, question->hash) : NULL;
+    bool is_held = purse && !is_in_use(purse, now->mono_ns) && answer->grant->lent > 0 &&
+                   hold(shard, purse, question, answer);
+    if (is_held)
+        see(purse, question, answer);
+    unlock(shard);
+    return !is_held && answer->grant->lent > 0;
 }
 
 void purses_fail(struct purses *purses, const struct purse_question *question, bool was_sent) {

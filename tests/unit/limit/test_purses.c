@@ -134,6 +134,36 @@ START_TEST(only_one_asks_for_a_lease_at_a_time) {
 }
 END_TEST
 
+/* What the shared side lent, told after whoever asked had given up. */
+static bool answer_late(const struct limit_charge *charge, const struct purse_question *question,
+                        int64_t lent) {
+    const struct lease_grant grant = {
+        .state = {.allowed = true}, .lent = lent, .life_ns = 10 * NS_PER_S, .epoch = 1};
+    const struct purse_answer told = {.charge = charge, .grant = &grant, .name = STR("key")};
+    return purses_answer_late(purses, question, &told, &now);
+}
+
+START_TEST(a_lease_that_comes_too_late_is_held_unless_another_is) {
+    const struct limit_charge charge = of(&rate, "u", 1);
+    struct purse_question late, other;
+    begin();
+    purses_ask(purses, &charge, true, &now, &late);
+    purses_fail(purses, &late, true);
+    ck_assert(!answer_late(&charge, &late, 0));
+    ck_assert(!answer_late(&charge, &late, 5));
+    ck_assert_int_eq(purses_left(purses, &charge, &now), 5);
+    ck_assert(answer_late(&charge, &late, 7)); /* one is held */
+    ck_assert_int_eq(purses_left(purses, &charge, &now), 5);
+    pass(11 * NS_PER_S);
+    purses_ask(purses, &charge, true, &now, &late);
+    purses_fail(purses, &late, true);
+    purses_ask(purses, &charge, true, &now, &other);
+    ck_assert(answer_late(&charge, &late, 7)); /* one is asked for */
+    ck_assert_int_eq(purses_left(purses, &charge, &now), 0);
+    purses_free(purses);
+}
+END_TEST
+
 START_TEST(a_denial_stands_and_is_asked_for_every_few_seconds) {
     const struct limit_charge charge = of(&quota, "u", 1), all = of(&quota, "u", 100);
     struct limit_state state;
@@ -322,7 +352,9 @@ START_TEST(workers_spend_one_lease_together) {
 END_TEST
 
 SUITE_MAIN("limit/purses", who_was_never_seen_asks, a_lease_answers_what_memory_would,
-           only_one_asks_for_a_lease_at_a_time, a_denial_stands_and_is_asked_for_every_few_seconds,
+           only_one_asks_for_a_lease_at_a_time,
+           a_lease_that_comes_too_late_is_held_unless_another_is,
+           a_denial_stands_and_is_asked_for_every_few_seconds,
            news_of_a_caller_forget_denials_and_send_leases_back,
            another_limit_of_the_same_counter_asks_anew,
            what_it_cost_is_settled_with_the_lease_while_it_holds, leases_go_back_before_they_die,
