@@ -5,7 +5,7 @@
 /* Where a request's charges are counted: in this process' memory, or, where `redis` is configured, in Redis for all machines. The answer is
  * there now, or comes later. With Redis away `redis.on_failure` decides: each machine its share of what was left when it was last seen, counted in
  * memory; no limits; or nobody passes. Whatever was decided so bears the mark x->count.degraded; what passed as a share is told to Redis once it is
- * back. */
+ * back, and what Redis counted of it too late to be heeded is taken back there. Where the connection is lost first nobody knows: it may count twice. */
 struct counting;
 struct news;
 struct purses;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "io/redis.h"
+#include "io/settling.h"
 #include <stdlib.h>
 
 #define COLLECT_NS       (500 * NS_PER_MS)
@@ -23,6 +24,7 @@ struct asking {
     struct lease_wish wishes[LIMITER_CHARGES_MAX];
     struct purse_question questions[LIMITER_CHARGES_MAX];
     bool is_leased;
+    int64_t asked_ns; /* monotonic */
     char keys[];
 };
 
@@ -95,7 +97,14 @@ static void send_back(struct asking *asking, size_t j, const struct lease_grant 
     redis_limits_return(asking->asker->limits, str_of(name), policy->kind, &policy->rate, &rest);
 }
 
-static void note_answer(struct asking *asking, size_t j) {
+static union limit_counter found(const struct asking *asking, size_t j) {
+    return redis_taking_found(&asking->taking, j, loop_now(asking->asker->loop)->mono_ns);
+}
+
+/* `tells` is purses_answer, or purses_answer_late. */
+static void note_answer(struct asking *asking, size_t j, union limit_counter seen,
+                        bool (*tells)(struct purses *, const struct purse_question *,
+                                      const struct purse_answer *, const struct now *)) {
     struct asker *asker = asking->asker;
     const struct lease_grant grant = redis_taking_grant(&asking->taking, j);
     char name[REDIS_LIMITS_KEY_MAX] = "";
@@ -104,18 +113,18 @@ static void note_answer(struct asking *asking, size_t j) {
     const struct purse_answer answer = {
         .charge = &asking->charges[j],
         .grant = &grant,
-        .seen = redis_taking_found(&asking->taking, j, loop_now(asker->loop)->mono_ns),
+        .seen = seen,
         .is_refused = !grant.state.allowed,
         .name = str_of(name),
     };
-    if (purses_answer(asker->purses, &asking->questions[j], &answer, loop_now(asker->loop)))
+    if (tells(asker->purses, &asking->questions[j], &answer, loop_now(asker->loop)))
         send_back(asking, j, &grant, name);
 }
 
 static void note_all(struct asking *asking) {
     for (size_t j = 0; asking->is_leased && j < asking->n; j++) {
         if (redis_taking_was_heard(&asking->taking, j))
-            note_answer(asking, j);
+            note_answer(asking, j, found(asking, j), purses_answer);
         else
             purses_fail(asking->asker->purses, &asking->questions[j],
                         redis_taking_was_sent(&asking->taking, j));
@@ -125,7 +134,7 @@ static void note_all(struct asking *asking) {
 /* Should Redis go away, this machine goes on from here. */
 static void remember(const struct asking *asking, size_t j) {
     const struct now *now = loop_now(asking->asker->loop);
-    union limit_counter seen = redis_taking_found(&asking->taking, j, now->mono_ns);
+    union limit_counter seen = found(asking, j);
     memory_limits_put(asking->x->parts->limits, &asking->charges[j], &seen, now);
 }
 
@@ -180,9 +189,32 @@ static void on_taken(struct redis_taking *taking, enum redis_verdict verdict) {
         if (verdict == REDIS_ANSWERED)
             hand_over(asking, !taking->counts);
     }
-    drop(asking);
+    asking->x = NULL;
+    if (!redis_taking_may_be_heard(taking))
+        drop(asking);
     if (x)
         asker->on_counted(x);
+}
+
+/* ---- the answer that comes too late: what was decided without it counts ---- */
+
+static void undo(struct asking *asking, size_t j) {
+    const struct limit_charge *charge = &asking->charges[j];
+    const struct limit_state *state = &asking->taking.outcome.states[j];
+    const struct now *now = loop_now(asking->asker->loop);
+    union limit_counter seen = found(asking, j);
+    settling_undo(asking->asker->settling, charge, state, asking->asked_ns);
+    limit_counter_settle(&seen, charge, -charge->cost, state, now);
+    if (asking->is_leased)
+        note_answer(asking, j, seen, purses_answer_late);
+}
+
+static void on_heard(struct redis_taking *taking, unsigned counted) {
+    struct asking *asking = CONTAINER_OF(taking, struct asking, taking);
+    for (size_t j = 0; j < asking->n; j++)
+        if (counted & 1u << j)
+            undo(asking, j);
+    drop(asking);
 }
 
 /* ---- asking ---- */
@@ -195,9 +227,11 @@ static int put_question(struct asking *asking, bool counts) {
                    &asking->questions[j]);
         asking->wishes[j] = asking->questions[j].wish;
     }
-    return redis_limits_take(asker->limits, &asking->taking, asking->charges,
-                             asking->is_leased ? asking->wishes : NULL, asking->n, counts,
-                             on_taken);
+    TRY(redis_limits_take(asker->limits, &asking->taking, asking->charges,
+                          asking->is_leased ? asking->wishes : NULL, asking->n, counts, on_taken));
+    asking->asked_ns = loop_now(asker->loop)->mono_ns;
+    asking->taking.on_heard = counts ? on_heard : NULL;
+    return 0;
 }
 
 bool asking_start(struct asker *asker, struct exchange *x, unsigned which, bool counts) {

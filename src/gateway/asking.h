@@ -9,6 +9,7 @@ struct asker {
     struct loop *loop;
     struct redis *redis;
     struct redis_limits *limits;
+    struct settling *settling;
     struct purses *purses; /* NULL: nothing is leased */
     size_t worker, n_workers;
     void (*on_counted)(struct exchange *x);

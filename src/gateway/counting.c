@@ -37,10 +37,15 @@ struct counting *counting_new(const struct counting_parts *parts) {
         return NULL;
     counting->settings = parts->settings;
     counting->arrears = parts->arrears;
+    counting->settling = settling_new(&(struct settling_parts){.loop = parts->loop,
+                                                               .redis = parts->redis,
+                                                               .prefix = parts->settings->prefix,
+                                                               .arrears = parts->arrears});
     counting->asker = (struct asker){
         .loop = parts->loop,
         .redis = parts->redis,
         .limits = redis_limits_new(parts->redis, parts->settings->prefix),
+        .settling = counting->settling,
         .purses = parts->purses,
         .worker = parts->worker,
         .n_workers = parts->n_workers,
@@ -48,10 +53,6 @@ struct counting *counting_new(const struct counting_parts *parts) {
     };
     counting->machines =
         machines_new(parts->loop, parts->redis, parts->settings->prefix, parts->machine);
-    counting->settling = settling_new(&(struct settling_parts){.loop = parts->loop,
-                                                               .redis = parts->redis,
-                                                               .prefix = parts->settings->prefix,
-                                                               .arrears = parts->arrears});
     if (counting->asker.limits && counting->machines && counting->settling) {
         asker_start(&counting->asker);
         return counting;
