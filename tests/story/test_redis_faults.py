@@ -47,15 +47,19 @@ def until(condition, what, seconds=DEADLINE_S):
         time.sleep(0.05)
 
 
+def tls_options(port, san="IP:127.0.0.1,DNS:localhost"):
+    name = san.split(":")[1].split(",")[0]
+    certificate(name, san)
+    return ("--tls-port", str(port), "--tls-cert-file", path(name + ".crt"), "--tls-key-file", path(name + ".key"),
+            "--tls-ca-cert-file", path("authority.crt"), "--tls-auth-clients", "no")  # fmt: skip
+
+
 class SafeRedis(Redis):
     """Speaks TLS on a port of its own, besides the plain one that the test asks through."""
 
     def __init__(self, san="IP:127.0.0.1,DNS:localhost", *options):
         self.tls_port = free_port()
-        name = san.split(":")[1].split(",")[0]
-        certificate(name, san)
-        super().__init__("--tls-port", str(self.tls_port), "--tls-cert-file", path(name + ".crt"), "--tls-key-file", path(name + ".key"),
-                         "--tls-ca-cert-file", path("authority.crt"), "--tls-auth-clients", "no", *options)  # fmt: skip
+        super().__init__(*tls_options(self.tls_port, san), *options)
 
 
 class FaultStory(RedisStory):
@@ -227,22 +231,22 @@ class Watched(FaultStory):
 
 
 class Sentinel(Redis):
-    def __init__(self, configuration):
+    def __init__(self, configuration, *options):
         self.configuration = configuration
-        super().__init__()
+        super().__init__(*options)
 
     def spawn(self):
         file = os.path.join(self.folder.name, "sentinel.conf")
         with open(file, "w", encoding="utf-8") as out:
             out.write(f"port {self.port}\nbind 127.0.0.1\ndir {self.folder.name}\n" + self.configuration)
-        self.listen([SERVER, file, "--sentinel"])
+        self.listen([SERVER, file, "--sentinel", *self.options])
 
 
 class Node(Redis):
-    def __init__(self):
+    def __init__(self, *options):
         self.bus_port = free_port()
         super().__init__("--cluster-enabled", "yes", "--cluster-port", str(self.bus_port), "--cluster-node-timeout", "1000",
-                         "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0")  # fmt: skip
+                         "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0", *options)  # fmt: skip
         self.id = self.ask("CLUSTER", "MYID")
 
 
@@ -250,12 +254,13 @@ class Cluster:
     """Three masters, each with a replica; the slots are split as redis-cli does."""
 
     RANGES = [(0, 5460), (5461, 10922), (10923, 16383)]
+    node = Node
 
     def __init__(self):
         self.nodes = []
         try:
             for _ in range(6):
-                self.nodes.append(Node())
+                self.nodes.append(self.node())
             self.join()
         except BaseException:
             self.stop()
@@ -280,7 +285,21 @@ class Cluster:
         return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes[:2])
 
     def keeper(self, slot):
-        return next(node for node, (first, last) in zip(self.nodes, self.RANGES) if first <= slot <= last)
+        """The master that has it; of a pair either, after a failover."""
+        at = next(i for i, (first, last) in enumerate(self.RANGES) if first <= slot <= last)
+        found = []
+
+        def look():
+            pair = [node for node in (self.nodes[at], self.nodes[at + 3]) if node.process.poll() is None]
+            found[:] = [node for node in pair if node.ask("ROLE")[0] == "master"]
+            return len(found) == 1
+
+        until(look, "a master")
+        return found[0]
+
+    @property
+    def masters(self):
+        return [self.keeper(first) for first, _last in self.RANGES]
 
     def keys(self):
         return sorted(key for node in self.nodes[:3] for key in node.limit_keys())
@@ -295,6 +314,13 @@ class Cluster:
             node.ask("CONFIG", "SET", "cluster-require-full-coverage", "yes")
             node.ask("CONFIG", "SET", "cluster-replica-no-failover", "no")
         until(lambda: all("cluster_state:ok" in node.ask("CLUSTER", "INFO") for node in self.nodes), "the Cluster to heal")
+        until(lambda: sorted(self.rank(node) for node in self.nodes) == ["connected"] * 3 + ["master"] * 3, "the replicas to follow")
+
+    @staticmethod
+    def rank(node):
+        """master, or how it stands to its own."""
+        role = node.ask("ROLE")
+        return role[0] if role[0] == "master" else role[3]
 
     def stop(self):
         for node in self.nodes:
