@@ -2,6 +2,7 @@
 #pragma once
 #include "gateway/exchange.h"
 #include "io/news.h"
+#include "io/redis.h"
 
 /* A worker's memory of subjects' records (gateway/record.h), good ones and missing ones; the feed says when one is another.
  *
@@ -25,3 +26,7 @@ void records_heed(struct records *records, const struct news *before, const stru
 /* The key of a subject's record. False when a library fails. */
 #define RECORD_KEY_MAX 160
 bool records_key(struct str prefix, struct str subject, char key[RECORD_KEY_MAX]) MUST_USE;
+/* Keeps `json` as the subject's record in Redis, without text none: before the call's deadline or never, so that what was refused does not
+ * overwrite later what was kept since. As redis_run. */
+int records_keep(struct records *records, struct redis_call *call, struct str subject,
+                 struct str json, redis_on_done *on_done) MUST_USE;

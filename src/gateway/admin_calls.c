@@ -85,16 +85,13 @@ static const char *read_known(struct admin_call *admin, struct str json) {
     return wrong ? wrong : is_known ? NULL : "plan: expected one of the settings' plans.tiers";
 }
 
-/* A command about the subject's record: its key comes second. */
-static int ask_record(struct admin_call *admin, struct str command, struct str value,
-                      redis_on_done *on_done) {
+static int ask_record(struct admin_call *admin, redis_on_done *on_done) {
     struct gateway *gateway = gateway_of(admin);
     char key[RECORD_KEY_MAX];
     if (!records_key(gateway->first->redis.prefix, admin->subject, key))
         return -ENOMEM;
-    const struct str arguments[] = {command, str_of(key), value};
-    return redis_call(gateway->redis, &admin->call, str_of(key), arguments, value.n > 0 ? 3 : 2,
-                      on_done);
+    const struct str arguments[] = {STR("GET"), str_of(key)};
+    return redis_call(gateway->redis, &admin->call, str_of(key), arguments, 2, on_done);
 }
 
 /* What is no record was not written by us: it says nothing. */
@@ -114,7 +111,7 @@ static void on_got(struct redis_call *call, enum redis_verdict verdict,
 void admin_recall(struct admin_call *admin, void (*then)(struct admin_call *admin)) {
     admin->then = then;
     if (gateway_of(admin)->redis)
-        (void)!has_gone_wrong(admin, ask_record(admin, STR("GET"), STR_NONE, on_got));
+        (void)!has_gone_wrong(admin, ask_record(admin, on_got));
     else
         know(admin, feed_kept(feed_of(admin), admin->subject, &admin->x->arena));
 }
@@ -159,8 +156,8 @@ void admin_put(struct admin_call *admin) {
         return;
     struct str text = buffer_bytes(json);
     if (gateway_of(admin)->redis) {
-        (void)!has_gone_wrong(admin,
-                              ask_record(admin, is_empty ? STR("DEL") : STR("SET"), text, on_kept));
+        (void)!has_gone_wrong(admin, records_keep(gateway_of(admin)->records, &admin->call,
+                                                  admin->subject, text, on_kept));
         return;
     }
     if (has_gone_wrong(admin, keep_here(admin, text)))

@@ -12,6 +12,7 @@
 #include "io/feed.h"
 #include "io/redis_name.h"
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -31,13 +32,21 @@ struct records {
     struct gateway *gateway;
     void (*advance)(struct exchange *x);
     struct map *map;
+    struct redis_script keep;
     struct record_entry all; /* sentinel */
 };
+
+static const char keep_body[] = "if ARGV[2] == '' then\n"
+                                "  redis.call('DEL', KEYS[1])\n"
+                                "else\n"
+                                "  redis.call('SET', KEYS[1], ARGV[2])\n"
+                                "end\n"
+                                "return 1\n";
 
 struct records *records_new(struct gateway *gateway, void (*advance)(struct exchange *x)) {
     struct records *records = calloc(1, sizeof(*records));
     struct map *map = map_new();
-    if (!records || !map) {
+    if (!records || !map || redis_script_init(&records->keep, keep_body) < 0) {
         free(records);
         map_free(map);
         return NULL;
@@ -73,6 +82,7 @@ void records_free(struct records *records) {
         drop(entry);
     }
     map_free(records->map);
+    redis_script_fini(&records->keep);
     free(records);
 }
 
@@ -115,6 +125,16 @@ bool records_key(struct str prefix, struct str subject, char key[RECORD_KEY_MAX]
                 ? snprintf(key, RECORD_KEY_MAX, STR_FMT "s:%s", STR_ARG(prefix), name)
                 : RECORD_KEY_MAX;
     return n < RECORD_KEY_MAX;
+}
+
+int records_keep(struct records *records, struct redis_call *call, struct str subject,
+                 struct str json, redis_on_done *on_done) {
+    const struct gateway *gateway = records->gateway;
+    char key[RECORD_KEY_MAX];
+    if (!records_key(gateway->first->redis.prefix, subject, key))
+        return -ENOMEM;
+    const struct str keys[] = {str_of(key)}, arguments[] = {json};
+    return redis_run(gateway->redis, call, &records->keep, keys, 1, arguments, 1, on_done);
 }
 
 static void take(struct exchange *x, const struct record_entry *entry) {

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -218,6 +219,22 @@ class WithRedis(Admin, Story):
         self.assert_problem(self.admin("POST", "deny", {"subject": "bob"}), 503)
         self.start_redis()  # empty: a gap
         self.wait_for_status(self.other, token, 200)
+
+    def test_what_a_frozen_redis_had_heard_is_not_done_when_it_thaws(self):
+        self.assertEqual(self.admin("PUT", "subjects/ada", {"plan": "pro"}).status, 200)
+        self.redis.send_signal(signal.SIGSTOP)
+        self.assert_problem(self.admin("PUT", "subjects/ada", {"plan": "free"}), 503)
+        self.redis.send_signal(signal.SIGCONT)
+        for gateway in (self.gateway, self.other):
+            self.wait_for_feed(gateway)
+            gateway.wait_until(lambda g=gateway: self.admin("GET", "subjects/ada", gateway=g).status == 200, "Redis to be used again")
+            self.assertEqual(self.admin("GET", "subjects/ada", gateway=gateway).json()["plan"], "pro")
+        self.redis.send_signal(signal.SIGSTOP)
+        self.assert_problem(self.admin("POST", "deny", {"subject": "ada"}), 503)
+        self.redis.send_signal(signal.SIGCONT)
+        self.gateway.wait_until(lambda: self.admin("PUT", "subjects/ada", {}).status == 200, "Redis to be used again")
+        self.assertEqual(self.redis_says(b"EXISTS jotgate:{feed}deny\r\n"), b":0\r\n")
+        self.assertIsNone(self.admin("GET", "subjects/ada", gateway=self.other).json()["plan"])
 
     def test_a_gap_is_read_whole(self):
         self.assertEqual(self.redis_says(b"SCRIPT FLUSH\r\n"), b"+OK\r\n")
