@@ -71,6 +71,10 @@ void redis_cancel(struct redis_call *call); /* no on_done, no on_heard; fine whe
 bool redis_is_cluster(const struct redis *redis);
 /* Would a call with this key be sent? */
 bool redis_is_up(const struct redis *redis, struct str key);
+/* Was everybody tried, and is nobody of use? `why` tells of one what the log says: "127.0.0.1:6379: connection refused". It goes on trying
+ * all the same. */
+#define REDIS_WHY_MAX 400
+bool redis_is_lost(const struct redis *redis, char why[REDIS_WHY_MAX]);
 /* What the clock of this key's server says now, microseconds since 1970: behind the truth by at most
  * a round trip. 0: not known. */
 int64_t redis_now_us(const struct redis *redis, struct str key);

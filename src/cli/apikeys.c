@@ -173,13 +173,23 @@ struct listing {
     const struct order *order;
     struct arena arena;
     struct buffer scratch;
+    bool has_heading;
 };
+
+/* Not before there is an answer. */
+static void put_heading(struct listing *listing) {
+    if (!listing->has_heading)
+        printf("%-*s  %-16s  %-16s  plan  subject  scopes  name\n", ID_SHOWN, "id", "created (UTC)",
+               "expires");
+    listing->has_heading = true;
+}
 
 static void show(void *arg, const char *id, struct str json) {
     struct listing *listing = arg;
     struct str wanted = listing->order->record.subject;
     struct api_key_record record;
     arena_reset(&listing->arena);
+    put_heading(listing);
     if (api_key_record_read(&record, json, &listing->arena) < 0) {
         printf("%.*s  not a record of this version\n", ID_SHOWN, id);
         return;
@@ -202,9 +212,9 @@ static void show(void *arg, const char *id, struct str json) {
 static int list_keys(const struct order *order, struct shelf *shelf) {
     struct listing listing = {.order = order};
     arena_init(&listing.arena);
-    printf("%-*s  %-16s  %-16s  plan  subject  scopes  name\n", ID_SHOWN, "id", "created (UTC)",
-           "expires");
     bool is_whole = shelf_walk(shelf, order->now_s, show, &listing);
+    if (is_whole)
+        put_heading(&listing);
     arena_fini(&listing.arena);
     buffer_release(&listing.scratch);
     return is_whole ? EXIT_OK : EXIT_REFUSED;
@@ -278,7 +288,7 @@ static int run(const struct action *action, const struct order *order,
     int code = check_plan(order, settings);
     if (code != EXIT_OK)
         return code;
-    log_set_level(LEVEL_WARN); /* that Redis answers is no news here */
+    log_set_level(LEVEL_ERROR); /* what Redis is about is told as the command's own error */
     code = EXIT_USAGE;
     if (asking_open(&asking, "apikeys", settings)) {
         shelf_init(&shelf, &asking, settings->redis.prefix);

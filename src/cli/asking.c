@@ -45,14 +45,24 @@ static void on_tick(struct timer *timer) {
     loop_stop(CONTAINER_OF(timer, struct asking, tick)->loop);
 }
 
+/* A failover takes a while; where nobody can be reached there is nothing to wait for. */
+static void check_hope(struct asking *asking, int64_t due_ns) {
+    char why[REDIS_WHY_MAX], what[REDIS_WHY_MAX + 40];
+    if (redis_is_lost(asking->redis, why)) {
+        snprintf(what, sizeof(what), "Redis does not answer: %s", why);
+        complain(asking, what);
+    } else if (loop_now(asking->loop)->mono_ns > due_ns) {
+        complain(asking, "Redis does not answer");
+    }
+}
+
 static bool wait_for_redis(struct asking *asking, struct str key) {
     int64_t due_ns = loop_now(asking->loop)->mono_ns + PATIENCE_NS;
     while (asking->is_answered && !redis_is_up(asking->redis, key)) {
-        int64_t now_ns = loop_now(asking->loop)->mono_ns;
-        if (now_ns > due_ns)
-            complain(asking, "Redis does not answer");
-        loop_timer_set(asking->loop, &asking->tick, now_ns + TICK_NS, on_tick);
+        loop_timer_set(asking->loop, &asking->tick, loop_now(asking->loop)->mono_ns + TICK_NS,
+                       on_tick);
         loop_run(asking->loop);
+        check_hope(asking, due_ns);
     }
     return asking->is_answered;
 }

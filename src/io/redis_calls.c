@@ -266,6 +266,14 @@ bool redis_is_up(const struct redis *redis, struct str key) {
     return line_is_up(line_for(redis, slot_of(redis, key)));
 }
 
+bool redis_is_lost(const struct redis *redis, char why[REDIS_WHY_MAX]) {
+    if (redis->cluster)
+        return cluster_is_lost(redis->cluster, why);
+    if (redis->sentinels)
+        return sentinels_are_lost(redis->sentinels, why);
+    return line_is_lost(redis->server, why);
+}
+
 int64_t redis_now_us(const struct redis *redis, struct str key) {
     const struct redis_line *line = line_for(redis, slot_of(redis, key));
     return line_is_up(line) ? now_ns(redis) / 1000 + line->clock_us : 0;

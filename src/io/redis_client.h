@@ -26,12 +26,14 @@ int redis_call_line(struct redis *redis, struct redis_line *line, struct redis_c
 struct redis_sentinels *sentinels_new(struct redis *redis) MUST_USE;
 void sentinels_free(struct redis_sentinels *sentinels); /* takes NULL */
 void sentinels_master_changed(struct redis_sentinels *sentinels);
+bool sentinels_are_lost(const struct redis_sentinels *sentinels, char why[REDIS_WHY_MAX]);
 
 /* ---- a Cluster: who keeps which slot? */
 struct redis_cluster *cluster_new(struct redis *redis) MUST_USE;
 void cluster_free(struct redis_cluster *cluster); /* takes NULL */
 /* NULL: nobody is known. -1: any that is up. */
 struct redis_line *cluster_line(const struct redis_cluster *cluster, int slot);
+bool cluster_is_lost(const struct redis_cluster *cluster, char why[REDIS_WHY_MAX]);
 void cluster_line_changed(struct redis_cluster *cluster, struct redis_line *line);
 /* Where "MOVED ..." or "ASK ..." from this server leads; NULL: `error` is neither, or nonsense. */
 struct redis_line *cluster_redirection(struct redis_cluster *cluster, const struct redis_line *from,

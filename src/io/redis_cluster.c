@@ -191,6 +191,13 @@ struct redis_line *cluster_line(const struct redis_cluster *cluster, int slot) {
     return NULL;
 }
 
+bool cluster_is_lost(const struct redis_cluster *cluster, char why[REDIS_WHY_MAX]) {
+    bool is_lost = true;
+    for (size_t i = 0; i < cluster->n_nodes && is_lost; i++)
+        is_lost = !cluster->nodes[i].line->is_wanted || line_is_lost(cluster->nodes[i].line, why);
+    return is_lost;
+}
+
 void cluster_line_changed(struct redis_cluster *cluster, struct redis_line *line) {
     if (!line_is_up(line) || !cluster->has_table)
         look_again(cluster, SOON_NS);

@@ -42,6 +42,7 @@ static const char *kind_of(const struct redis_line *line) {
 }
 
 void line_tell_away(struct redis_line *line, const char *reason) {
+    snprintf(line->why, sizeof(line->why), "%s", reason);
     if (line->told_away[0])
         return;
     struct place place = place_of(line);
@@ -49,6 +50,14 @@ void line_tell_away(struct redis_line *line, const char *reason) {
     if (log_begins(str_of(line->told_away)))
         log_warn("Redis is away", F_TEXT("kind", kind_of(line)), F_TEXT("server", place.text),
                  F_TEXT("reason", reason));
+}
+
+bool line_is_lost(const struct redis_line *line, char why[REDIS_WHY_MAX]) {
+    if (line_is_up(line) || !line->why[0])
+        return false;
+    struct place place = place_of(line);
+    snprintf(why, REDIS_WHY_MAX, "%s: %s", place.text, line->why);
+    return true;
 }
 
 /* Was it away, and is it so for nobody any more? */
@@ -139,6 +148,7 @@ void line_come_to_life(struct redis_line *line) {
         return;
     }
     line->state = LINE_UP;
+    line->why[0] = '\0';
     if (state == LINE_SILENT)
         line_tell_back(line);
     else
@@ -271,6 +281,7 @@ bool line_point(struct redis_line *line, struct str host, uint16_t port) {
     if (port == line->port && str_eq(host, str_of(line->host)))
         return true;
     give_up(line);
+    line->why[0] = '\0';
     memcpy(line->host, host.at, host.n);
     line->host[host.n] = '\0';
     line->port = port;

@@ -83,6 +83,7 @@ struct redis_line {
     char host[LINE_HOST_MAX];           /* or the path of a socket */
     uint16_t port;                      /* 0: a unix socket */
     unsigned n_failures;                /* since something was answered */
+    char why[120];                      /* it is of no use; empty: nothing is known against it */
     struct timer timer;                 /* what it means depends on the state */
     struct lookup lookup;
     struct resolved addresses;
@@ -111,6 +112,8 @@ void line_come_to_life(struct redis_line *line); /* a probe was answered */
 /* In the log, once a process: of several clients the first and the last say it. */
 void line_tell_away(struct redis_line *line, const char *reason);
 void line_tell_back(struct redis_line *line);
+/* It was tried, and is of no use; `why` tells who and what. */
+bool line_is_lost(const struct redis_line *line, char why[REDIS_WHY_MAX]);
 static inline bool line_is_up(const struct redis_line *line) {
     return line && line->state == LINE_UP;
 }

@@ -82,6 +82,17 @@ void sentinels_master_changed(struct redis_sentinels *sentinels) {
     search(sentinels, !line_is_up(sentinels->redis->server));
 }
 
+/* Nor is there hope where they do not know the service. */
+bool sentinels_are_lost(const struct redis_sentinels *sentinels, char why[REDIS_WHY_MAX]) {
+    const struct redis_line *server = sentinels->redis->server;
+    bool are_lost = !line_is_up(server);
+    if (!server->host[0] && line_is_lost(server, why))
+        return true;
+    for (size_t i = 0; i < sentinels->n && are_lost; i++)
+        are_lost = line_is_lost(sentinels->lines[i], why);
+    return are_lost;
+}
+
 struct redis_sentinels *sentinels_new(struct redis *redis) {
     struct redis_sentinels *sentinels = calloc(1, sizeof(*sentinels));
     if (!sentinels)

@@ -108,7 +108,7 @@ class Life(KeyStory):
         self.assertEqual(self.redis.ask("ZCARD", "jotgate:keys"), 150)
 
     def test_a_revoked_key_is_refused_by_every_gateway(self):
-        self.begin()
+        self.begin(workers=1)
         other = self.begin_another()
         keys = [self.create() for _ in range(3)]
         ids = [hashlib.sha256(key.encode()).hexdigest() for key in keys]
@@ -210,10 +210,25 @@ class Life(KeyStory):
 
     def test_the_command_needs_a_redis_that_answers(self):
         self.begin()
+        settings = open(self.gateway.config, encoding="utf-8").read()
+        self.redis.ask("CONFIG", "SET", "requirepass", "opensesame")
+        self.assert_lost("it wants a password")
         self.redis.kill()
-        self.assertIn("Redis does not answer", self.apikeys("list", code=1)[1])
+        self.assert_lost("connection refused")
+        for kind, end in (("cluster", ""), ("sentinel", "/main")):
+            with open(self.gateway.config, "w", encoding="utf-8") as file:
+                file.write(settings.replace(self.redis.url, self.redis.url.replace("redis", f"redis+{kind}", 1) + end))
+            self.assert_lost("connection refused")
+        with open(self.gateway.config, "w", encoding="utf-8") as file:
+            file.write(settings)
         self.redis.spawn()
         self.assertEqual(self.apikeys("list")[0].count("\n"), 1)
+
+    def assert_lost(self, reason):
+        """All that is said is why."""
+        said = f"jotgate apikeys: Redis does not answer: 127.0.0.1:{self.redis.port}: {reason}\n"
+        for words in (("list",), ("create", "--subject", "ada"), ("revoke", "0123456789")):
+            self.assertEqual(self.apikeys(*words, code=1), ("", said))
 
 
 class Trouble(KeyStory):

@@ -83,6 +83,7 @@ static void open_cluster(void) {
     snprintf(url, sizeof(url), "redis+cluster://127.0.0.1:%u", servers[NODES - 1].port);
     client_open(&client, url, NULL, PATIENT_NS);
     RUN_UNTIL(client.loop, stats().n_servers == 3 && stats().n_up == 3);
+    ck_assert(!redis_is_lost(client.redis, (char[REDIS_WHY_MAX]){0}));
 }
 
 static struct server *server_at(const char *port_text) {
@@ -285,7 +286,7 @@ START_TEST(a_master_that_dies_is_replaced_by_whom_the_sentinels_name) {
 END_TEST
 
 START_TEST(a_service_that_the_sentinels_do_not_know_stays_away) {
-    char url[200];
+    char url[200], why[REDIS_WHY_MAX] = "";
     start_sentinel(&sentinels[0], 1);
     cli_until(sentinels[0].port, "PING", "PONG");
     snprintf(url, sizeof(url), "redis+sentinel://127.0.0.1:%u/other", sentinels[0].port);
@@ -294,6 +295,8 @@ START_TEST(a_service_that_the_sentinels_do_not_know_stays_away) {
     int64_t until_ns = clock_now().mono_ns + 700 * NS_PER_MS;
     RUN_UNTIL(client.loop, clock_now().mono_ns > until_ns);
     ck_assert_int_eq(verdict_on("PING"), REDIS_AWAY);
+    ck_assert(redis_is_lost(client.redis, why));
+    ck_assert_ptr_nonnull(strstr(why, "do not know the service"));
     client_close(&client);
     stop_all();
 }
