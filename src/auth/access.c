@@ -302,6 +302,16 @@ static bool is_service(enum credential credential) {
     return credential == CREDENTIAL_SERVICE || credential == CREDENTIAL_CLAIMS_SERVICE;
 }
 
+/* Where service callers may come, who cannot prove to be one is whatever else it is: the upstream knows its keys. A good token of another
+ * issuer that calls its bearer our service is no such case. */
+static struct caller judge_unproven(const struct question *q, const struct evidence *e) {
+    bool is_anothers = e->bearer == CREDENTIAL_CLAIMS_SERVICE && e->token.verdict == TOKEN_VALID &&
+                       e->token.issuer != SIZE_MAX;
+    if (q->access == ACCESS_SERVICE || is_anothers)
+        return refused(PROBLEM_SERVICE_CALLER_REFUSED, "the service key could not be verified");
+    return judge_bearer(q, e);
+}
+
 static struct caller judge_service(const struct question *q, const struct evidence *e) {
     if (!q->rules->allows_service && q->access != ACCESS_SERVICE)
         return refused(PROBLEM_SERVICE_CALLER_REFUSED, "service keys are not accepted here");
@@ -315,7 +325,7 @@ static struct caller judge_service(const struct question *q, const struct eviden
         return bad_token(q, &e->token);
     if (!is_bearer_proven ||
         (e->apikey == CREDENTIAL_CLAIMS_SERVICE && !is_legacy_service(q, e->apikey_text)))
-        return refused(PROBLEM_SERVICE_CALLER_REFUSED, "the service key could not be verified");
+        return judge_unproven(q, e);
     if (q->access == ACCESS_USER || q->access == ACCESS_APIKEY)
         return refused(PROBLEM_INSUFFICIENT_SCOPE, "this is for users only");
     return (struct caller){.kind = CALLER_SERVICE, .issuer = SIZE_MAX};

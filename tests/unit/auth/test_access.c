@@ -391,7 +391,7 @@ START_TEST(an_escaped_key_in_the_query_is_the_same_key) {
 }
 END_TEST
 
-START_TEST(allowed_service_callers_must_prove_what_they_claim) {
+START_TEST(allowed_service_callers_are_served_as_such_when_they_prove_it) {
     rules.allows_service = true;
     project.service_role = STR("legacy.service.role");
     const char *const PROVEN[] = {"sb_secret_ours", "legacy.service.role", legacy_service,
@@ -405,14 +405,16 @@ START_TEST(allowed_service_callers_must_prove_what_they_claim) {
     assert_caller(ACCESS_PUBLIC, NULL, legacy_service, CALLER_SERVICE);
     const char *const UNPROVEN[] = {"sb_secret_of_somebody", alien_service};
     for (size_t i = 0; i < sizeof(UNPROVEN) / sizeof(UNPROVEN[0]); i++) {
-        assert_problem(ACCESS_PUBLIC, UNPROVEN[i], NULL, PROBLEM_SERVICE_CALLER_REFUSED);
-        assert_problem(ACCESS_PUBLIC, NULL, UNPROVEN[i], PROBLEM_SERVICE_CALLER_REFUSED);
+        assert_caller(ACCESS_PUBLIC, UNPROVEN[i], NULL, CALLER_ANONYMOUS);
+        assert_caller(ACCESS_PUBLIC, NULL, UNPROVEN[i], CALLER_ANONYMOUS);
+        assert_caller(ACCESS_PUBLIC, UNPROVEN[i], "sb_secret_ours", CALLER_ANONYMOUS);
+        assert_caller(ACCESS_PUBLIC, "sb_secret_ours", UNPROVEN[i], CALLER_ANONYMOUS);
+        assert_caller(ACCESS_PUBLIC, user_token, UNPROVEN[i], CALLER_USER);
         assert_problem(ACCESS_SERVICE, UNPROVEN[i], NULL, PROBLEM_SERVICE_CALLER_REFUSED);
-        assert_problem(ACCESS_PUBLIC, "sb_secret_ours", UNPROVEN[i],
-                       PROBLEM_SERVICE_CALLER_REFUSED);
-        assert_problem(ACCESS_PUBLIC, UNPROVEN[i], "sb_secret_ours",
-                       PROBLEM_SERVICE_CALLER_REFUSED);
+        assert_problem(ACCESS_USER, NULL, UNPROVEN[i], PROBLEM_NO_AUTHORIZATION);
     }
+    assert_problem(ACCESS_USER, "sb_secret_of_somebody", NULL, PROBLEM_NO_AUTHORIZATION);
+    assert_problem(ACCESS_USER, alien_service, NULL, PROBLEM_BAD_JWT);
 }
 END_TEST
 
@@ -427,7 +429,7 @@ START_TEST(a_bad_service_token_of_the_project_meets_its_own_problem) {
         &key, ES, "{\"iss\":\"" B "\",\"sub\":\"u\",\"role\":\"service_role\"," LIFE "}");
     assert_problem(ACCESS_PUBLIC, old, NULL, PROBLEM_TOKEN_EXPIRED);
     assert_problem(ACCESS_PUBLIC, false_one, NULL, PROBLEM_BAD_JWT);
-    assert_problem(ACCESS_PUBLIC, old_legacy, NULL, PROBLEM_SERVICE_CALLER_REFUSED);
+    assert_caller(ACCESS_PUBLIC, old_legacy, NULL, CALLER_ANONYMOUS);
     assert_problem(ACCESS_PUBLIC, alien, NULL, PROBLEM_SERVICE_CALLER_REFUSED);
     rules.allows_service = false;
     assert_problem(ACCESS_PUBLIC, alien, NULL, PROBLEM_SERVICE_CALLER_REFUSED);
@@ -631,7 +633,7 @@ int main(void) {
     TCase *service = add_case(suite, "service");
     tcase_add_test(service, service_callers_are_refused_by_default);
     tcase_add_test(service, an_escaped_key_in_the_query_is_the_same_key);
-    tcase_add_test(service, allowed_service_callers_must_prove_what_they_claim);
+    tcase_add_test(service, allowed_service_callers_are_served_as_such_when_they_prove_it);
     tcase_add_test(service, a_bad_service_token_of_the_project_meets_its_own_problem);
     tcase_add_test(service, service_callers_can_be_kept_to_networks);
     tcase_add_test(service, a_service_route_is_for_proven_service_callers_only);

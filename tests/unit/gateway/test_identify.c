@@ -65,7 +65,9 @@ START_TEST(service_callers_come_as_the_settings_say) {
     ck_assert_str_eq(caller("apikey: " SECRET "\r\n"), "403");
     ck_assert_str_eq(caller("apikey: " SECRET "\r\nFly-Client-IP: 203.0.113.9\r\n"), "service");
     ck_assert_str_eq(
-        caller("apikey: sb_secret_of_another_project\r\nFly-Client-IP: 203.0.113.9\r\n"), "403");
+        caller("apikey: sb_secret_of_another_project\r\nFly-Client-IP: 203.0.113.9\r\n"),
+        "anonymous");
+    ck_assert_str_eq(caller("apikey: sb_secret_of_another_project\r\n"), "403");
     stage_close(&s);
 }
 END_TEST
