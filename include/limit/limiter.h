@@ -14,7 +14,8 @@ struct limit_outcome {
 };
 
 /* Whole seconds, rounded up, at least 1: what Retry-After says; a call after it passes if nobody else
- * came. For a call that never passes (wait_ns of INT64_MAX): 292 years. */
+ * came. For a call that never passes (wait_ns of INT64_MAX): LIMIT_NEVER_S, by when the settings may be others. */
+#define LIMIT_NEVER_S 86400
 int64_t limit_retry_after_s(const struct limit_state *state);
 
 /* Whoever keeps the counters fills `allowed` and states[0..n); this finds the rest. */

@@ -308,6 +308,13 @@ static int64_t limit_wait_s(const struct exchange *x) {
                             : limit_retry_after_s(&x->outcome.states[x->outcome.binding]);
 }
 
+static struct str wait_hint(struct exchange *x) {
+    if (x->outcome.states[x->outcome.binding].wait_ns == INT64_MAX)
+        return arena_printf(&x->arena, "This call counts as %lld, more than the limit ever allows.",
+                            (long long)x->charges[x->outcome.binding].cost);
+    return arena_printf(&x->arena, "Retry in %lld seconds.", (long long)limit_wait_s(x));
+}
+
 static struct problem_text text_of(struct exchange *x) {
     struct problem_text text = {
         .problem = x->problem,
@@ -318,11 +325,9 @@ static struct problem_text text_of(struct exchange *x) {
         .for_auth = is_service(x, STR("auth")),
     };
     if (is_limit(x->problem)) {
-        int64_t wait_s = limit_wait_s(x);
         text.details = limit_details(x);
-        text.hint = holds_refused(x)
-                        ? STR("Wait for an answer that is under way, or end a stream.")
-                        : arena_printf(&x->arena, "Retry in %lld seconds.", (long long)wait_s);
+        text.hint = holds_refused(x) ? STR("Wait for an answer that is under way, or end a stream.")
+                                     : wait_hint(x);
         text.message = str_of(problem_row(x->problem)->title);
     }
     return text;

@@ -6,6 +6,8 @@
 
 int64_t limit_retry_after_s(const struct limit_state *state) {
     int64_t wait_s = state->wait_ns / NS_PER_S + (state->wait_ns % NS_PER_S > 0);
+    if (state->wait_ns == INT64_MAX)
+        return LIMIT_NEVER_S;
     return wait_s > 0 ? wait_s : 1;
 }
 

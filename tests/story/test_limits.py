@@ -37,6 +37,18 @@ class Users(LimitStory):
         self.assertLessEqual(int(answer.get("retry-after")), 60)
         self.assertEqual(len(self.project.requests), 3)
 
+    def test_a_call_that_costs_more_than_the_limit_ever_has_is_told_so(self):
+        limits = {"rate": {"key": "ip", "rate": "60/hour", "burst": 3}, "quota": {"key": "ip", "quota": "3/day"}}
+        self.start({"limits": limits, "routes": [dict(route([name], f"/{name}", "open")[0], cost=5) for name in limits]})
+        for name, code in (("rate", "rate_limited"), ("quota", "quota_exceeded")):
+            with self.subTest(name):
+                answer = self.get(f"/{name}")
+                body = self.assert_problem(answer, 429, code)
+                self.assertEqual(body["hint"], "This call counts as 5, more than the limit ever allows.")
+                self.assertEqual(answer.get("retry-after"), "86400")
+                self.assertRegex(answer.get("ratelimit"), rf'^"{name}";r=3;t=[0-9]{{1,5}}$')
+        self.assertEqual(self.project.requests, [])
+
     def test_a_users_tokens_share_and_users_do_not(self):
         self.start({"plans": one_tier("60/hour", 2), "routes": route(["plan"])})
         ada, bob = (dict(sub=f"0b9b9b3e-0000-4000-8000-00000000000{i}") for i in (1, 2))
