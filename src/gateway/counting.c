@@ -175,6 +175,7 @@ static enum counting_verdict decide_alone(struct exchange *x, bool counts) {
     case REDIS_CLOSED:
         x->count.degraded = DEGRADED_CLOSED;
         x->n_charges = 0;
+        x->outcome = (struct limit_outcome){0};
         verdict = COUNTING_UNAVAILABLE;
         break;
     }

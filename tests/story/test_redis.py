@@ -258,6 +258,8 @@ class Away(RedisStory):
         answer = self.get("/limited", token=self.token())
         self.assert_problem(answer, 503, "limits_unavailable")
         self.assertRegex(answer.get("retry-after"), r"^[1-9][0-9]*$")
+        self.assertIsNone(answer.get("ratelimit"))
+        self.assertIsNone(answer.get("ratelimit-policy"))
         self.assert_problem(self.get("/_jotgate/usage", token=self.token()), 503, "limits_unavailable")
         self.assertEqual(self.degraded("closed"), 2)
         self.assert_nothing_upstream()
