@@ -39,7 +39,7 @@ static struct str header_key(struct exchange *x, struct str name) {
 static struct str key_of(struct exchange *x, const struct limit_policy *policy) {
     switch (policy->key) {
     case LIMIT_KEY_SUBJECT:
-        return x->caller.subject.n ? x->caller.subject : ip_key(x);
+        return x->caller.subject.n && !x->caller.is_anonymous_user ? x->caller.subject : ip_key(x);
     case LIMIT_KEY_IP:
         return ip_key(x);
     case LIMIT_KEY_APIKEY:

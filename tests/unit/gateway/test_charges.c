@@ -195,6 +195,22 @@ START_TEST(a_key_that_is_a_claim_is_shared_by_those_who_have_it) {
 }
 END_TEST
 
+START_TEST(a_limit_by_subject_counts_users_that_cost_nothing_by_address) {
+    begin(HEAD "limits: { mine: { key: subject, rate: 1/hour } }\n"
+               "routes: [ { path: /x, access: user, limits: [mine] } ]\n",
+          "/x");
+    set_user("{\"sub\":\"ada\"}", false);
+    ck_assert(take());
+    set_user("{\"sub\":\"one\"}", true);
+    ck_assert(take());
+    set_user("{\"sub\":\"two\"}", true);
+    ck_assert(!take());
+    set_user("{\"sub\":\"bob\"}", false);
+    ck_assert(take());
+    end();
+}
+END_TEST
+
 START_TEST(a_route_may_cost_more) {
     begin(HEAD "limits: { all: { key: global, rate: 10/hour } }\n"
                "routes: [ { path: /x, access: open, limits: [all], cost: 4 } ]\n",
@@ -337,7 +353,8 @@ SUITE_MAIN("gateway/charges", a_user_meets_the_plan_that_the_token_names,
            an_anonymous_caller_is_an_address_and_ipv6_a_network,
            service_callers_meet_only_what_is_for_everyone, excepted_networks_are_not_met,
            one_refusal_counts_nothing_anywhere, looking_counts_nothing,
-           a_key_that_is_a_claim_is_shared_by_those_who_have_it, a_route_may_cost_more,
+           a_key_that_is_a_claim_is_shared_by_those_who_have_it,
+           a_limit_by_subject_counts_users_that_cost_nothing_by_address, a_route_may_cost_more,
            limits_that_are_off_are_met_by_nobody, shadow_limits_are_met_and_refuse_nobody,
            an_answer_that_names_its_cost_is_charged_that, debt_is_carried_and_said,
            an_answer_that_names_no_cost_leaves_the_reserve, a_refresh_meets_its_ceiling_alone,
