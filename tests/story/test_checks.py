@@ -4,6 +4,7 @@ import base64
 import collections
 import os
 import threading
+import time
 
 from harness import Story, ask
 from wire import DEADLINE_S, Wire, request_bytes
@@ -82,6 +83,14 @@ class Checks(Story):
         # Those that were waiting for their check when the last of the twenty failed are checked still.
         self.assertIn(flood.told[401, "bad_jwt"], range(20, 20 + 6))
         self.assertEqual(len(self.project.requests), 1 + 50 + 1 + 1)
+
+    def test_a_new_token_that_is_no_good_counts_but_not_one_that_has_only_expired_or_is_remembered(self):
+        self.start({"auth_failures": {"rate": "1/hour", "burst": 2}})
+        bad = [self.token(exp=int(time.time()) - 1000), self.token(aud="others"), forge(self.token())]
+        for token in bad + bad:
+            self.assertEqual(self.one(token, STRANGER).status, 401)
+        self.assertEqual(self.one(self.token(), STRANGER).status, 429)
+        self.assertEqual(self.one(self.token(), NEWCOMER).status, 200)
 
     def test_many_addresses_wait_in_their_lines_and_the_known_do_not(self):
         self.start({"tokens": {"check_share": "1%", "check_queue": 8}, "auth_failures": {"rate": "1000000/hour"}})
