@@ -215,7 +215,8 @@ struct settings {
 };
 
 /* Reads `file` (NULL: environment alone). Every error and finding goes to `report` as one line "file:line:column: message" or
- * "env:NAME: message" (constant memory for the call only). *out has one reference. Blocks, for seconds where a file is a pipe that nobody
+ * "env:NAME: message" (constant memory for the call only), errors in the file's order, the environment's before them: all that are no mere
+ * consequences of others, but at most 20, and then a line that says how many more there are. *out has one reference. Blocks, for seconds where a file is a pipe that nobody
  * writes (base/file.h). -EINVAL: errors were reported; -ENOMEM. */
 typedef void settings_report(void *arg, const char *line);
 int settings_load(struct settings **out, const char *file, settings_report *report,

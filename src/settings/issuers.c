@@ -102,7 +102,7 @@ static bool find_source(struct reader *r, const struct branch *b, const struct s
                                      .jwks_file = issuer->jwks_file,
                                      .is_auto = is_auto,
                                      .hs256_secret = issuer->hs256_secret};
-    if (is_auto && s->supabase_url.n == 0) {
+    if (is_auto && s->supabase_url.n == 0 && r->knows_project) {
         reader_error(r, b,
                      "'issuer: auto' is the project's own: set supabase.url, or name the issuer");
         return false;
@@ -122,7 +122,7 @@ static bool find_source(struct reader *r, const struct branch *b, const struct s
         source->discovery_url =
             arena_printf(r->arena, STR_FMT "/.well-known/openid-configuration", STR_ARG(base));
     }
-    if (n == 0 && (is_auto || s->supabase_url.n > 0))
+    if (n == 0 && (is_auto || s->supabase_url.n > 0) && r->knows_project)
         source->jwks_url = below_project(r, s, "/auth/v1/.well-known/jwks.json");
     return check_url(r, b, "jwks_url", source->jwks_url) &&
            check_url(r, b, "issuer", source->discovery_url);
@@ -139,10 +139,12 @@ static bool read_issuer(struct reader *r, const struct branch *b, struct setting
                         struct issuer_rule *rule, struct issuer_source *source) {
     struct issuer issuer = {0};
     struct rule_list require = {0};
-    if (!READ_SECTION(r, b, entries, &issuer) || !algorithms_of(r, b, &issuer, &rule->algorithms) ||
-        !find_source(r, b, s, &issuer, source))
+    if (!READ_SECTION(r, b, entries, &issuer))
         return false;
-    if (issuer.require && !read_rules(r, issuer.require, &s->claim_paths, &require))
+    bool is_good = algorithms_of(r, b, &issuer, &rule->algorithms);
+    is_good &= find_source(r, b, s, &issuer, source);
+    is_good &= !issuer.require || read_rules(r, issuer.require, &s->claim_paths, &require);
+    if (!is_good)
         return false;
     rule->name = issuer.name;
     source->issuer_text = source->is_auto ? STR_NONE : join(r, &issuer.issuer);

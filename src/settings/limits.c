@@ -47,9 +47,21 @@ static bool read_policy(struct reader *r, const struct branch *b, struct setting
     return policy->id.at && policy->counter.at;
 }
 
+static bool is_new_in_group(struct reader *r, const struct branch *at,
+                            const struct limit_policy *policies, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(policies[i].name, policies[n].name)) {
+            reader_error(r, at, "two limits of this group are called '" STR_FMT "'",
+                         STR_ARG(policies[n].name));
+            return false;
+        }
+    return true;
+}
+
 static bool read_group(struct reader *r, const struct branch *b, struct settings *s,
                        struct str tier, struct tier_group *group) {
     size_t n = 0;
+    bool is_good = true;
     if (b->kind != BRANCH_LIST) {
         reader_error(r, b, "expected a list of limits: [ { name: daily, quota: 5000/day } ]");
         return false;
@@ -58,23 +70,19 @@ static bool read_group(struct reader *r, const struct branch *b, struct settings
     if (!policies || !check_name(r, b, b->key))
         return false;
     for (const struct branch *child = b->children; child; child = child->next) {
-        if (!read_policy(r, child, s, tier, b->key, &policies[n]))
-            return false;
-        for (size_t i = 0; i < n; i++)
-            if (str_eq(policies[i].name, policies[n].name)) {
-                reader_error(r, child, "two limits of this group are called '" STR_FMT "'",
-                             STR_ARG(policies[n].name));
-                return false;
-            }
+        is_good &= read_policy(r, child, s, tier, b->key, &policies[n]) &&
+                   is_new_in_group(r, child, policies, n);
         n++;
     }
     *group = (struct tier_group){b->key, policies, n};
-    return true;
+    return is_good;
 }
 
 static bool read_tier(struct reader *r, const struct branch *b, struct settings *s,
                       struct tier *tier) {
     size_t n = 0;
+    bool is_good = true;
+    *tier = (struct tier){.name = b->key}; /* also of a bad one: others refer to it */
     if (b->kind != BRANCH_MAP) {
         reader_error(r, b, "expected the tier's groups: { default: [ ... ] }");
         return false;
@@ -83,10 +91,9 @@ static bool read_tier(struct reader *r, const struct branch *b, struct settings 
     if (!groups || !check_name(r, b, b->key))
         return false;
     for (const struct branch *child = b->children; child; child = child->next)
-        if (!read_group(r, child, s, b->key, &groups[n++]))
-            return false;
+        is_good &= read_group(r, child, s, b->key, &groups[n++]);
     *tier = (struct tier){b->key, groups, n};
-    return true;
+    return is_good;
 }
 
 static bool find_tier(struct reader *r, const struct branch *at, const struct plans *plans,
@@ -136,27 +143,29 @@ static bool read_plans(struct reader *r, const struct branch *b, struct settings
     struct tier *tiers = reader_alloc(r, tree_count(read.tiers) * sizeof(*tiers));
     if (!tiers)
         return false;
+    bool is_good = true;
     for (const struct branch *child = read.tiers->children; child; child = child->next)
-        if (!read_tier(r, child, s, &tiers[n++]))
-            return false;
+        is_good &= read_tier(r, child, s, &tiers[n++]);
     plans->tiers = tiers;
     plans->n_tiers = n;
     plans->anonymous_tier = SIZE_MAX;
     plans->has_claim = read.claim.n > 0;
-    if (!find_tier(r, tree_member(b, "default"), plans, read.default_tier, &plans->default_tier) ||
-        (read.anonymous.n && !find_tier(r, tree_member(b, "anonymous"), plans, read.anonymous,
-                                        &plans->anonymous_tier)) ||
-        (plans->has_claim && !read_claim_path(r, tree_member(b, "claim"), read.claim,
-                                              &s->claim_paths, &plans->claim_path)) ||
-        !read_plan_key(r, b, read.key, s))
-        return false;
-    for (size_t i = 0; i < n; i++)
+    is_good &=
+        find_tier(r, tree_member(b, "default"), plans, read.default_tier, &plans->default_tier);
+    if (read.anonymous.n > 0)
+        is_good &= find_tier(r, tree_member(b, "anonymous"), plans, read.anonymous,
+                             &plans->anonymous_tier);
+    if (plans->has_claim)
+        is_good &= read_claim_path(r, tree_member(b, "claim"), read.claim, &s->claim_paths,
+                                   &plans->claim_path);
+    is_good &= read_plan_key(r, b, read.key, s);
+    for (size_t i = 0; is_good && i < n; i++)
         set_keys(&tiers[i],
                  i == plans->anonymous_tier ? LIMIT_KEY_IP
                  : plans->keyed_by_claim    ? LIMIT_KEY_CLAIM
                                             : LIMIT_KEY_SUBJECT,
                  plans->key_path);
-    return true;
+    return is_good;
 }
 
 /* Without plans: one tier whose one limit is LIMIT_PER_USER. */

@@ -23,6 +23,32 @@
 
 #define AT(field) offsetof(struct settings, field)
 
+static bool read_listen(struct reader *r, const struct branch *b, void *target) {
+    struct branch port = {.key = STR("listen"),
+                          .text = STR("${PORT")}; /* what a default is made of */
+    struct str *listen = target;
+    if (!read_scalar(r, b, listen, NULL))
+        return false;
+    if (settings_address_is_good(*listen))
+        return true;
+    reader_error(r, b->is_default ? &port : b,
+                 "'" STR_FMT
+                 "': expected ADDRESS:PORT like 127.0.0.1:8080 or [::]:8080, or unix:/path",
+                 STR_ARG(str_first(*listen, 80)));
+    return false;
+}
+
+static bool read_admin(struct reader *r, const struct branch *b, void *target) {
+    struct str *admin = target;
+    if (!read_scalar(r, b, admin, NULL))
+        return false;
+    if (admin->n == 0 || settings_address_is_good(*admin))
+        return true;
+    reader_error(r, b, "'" STR_FMT "': expected ADDRESS:PORT like 127.0.0.1:9091",
+                 STR_ARG(str_first(*admin, 80)));
+    return false;
+}
+
 static bool read_workers(struct reader *r, const struct branch *b, void *target) {
     struct str text;
     if (!read_scalar(r, b, &text, NULL))
@@ -66,13 +92,13 @@ static bool read_tls(struct reader *r, const struct branch *b, void *target) {
     if (!list)
         return false;
     s->tls = list;
+    bool is_good = true;
     for (const struct branch *entry = b->children; entry; entry = entry->next) {
         struct tls_files *files = &list[s->n_tls++];
         *files = (struct tls_files){.line = entry->line, .column = entry->column};
-        if (!READ_SECTION(r, entry, entries, files))
-            return false;
+        is_good &= READ_SECTION(r, entry, entries, files);
     }
-    return true;
+    return is_good;
 }
 
 static bool read_drain(struct reader *r, const struct branch *b, void *target) {
@@ -235,7 +261,8 @@ static bool read_supabase(struct reader *r, const struct branch *b, void *target
         {"service_callers",  read_service_callers, AT(access),               "refuse"},
     };
     /* clang-format on */
-    return READ_SECTION(r, b->line ? b : NULL, entries, target);
+    r->knows_project = READ_SECTION(r, b->line ? b : NULL, entries, target);
+    return r->knows_project;
 }
 
 static bool read_jwks(struct reader *r, const struct branch *b, void *target) {
@@ -343,9 +370,9 @@ static bool read_later(struct reader *r, const struct branch *b, void *target) {
 
 /* clang-format off */
 static const struct entry sections[] = {
-    {"listen",        read_string,        AT(listen),        "[::]:${PORT:-8080}"},
+    {"listen",        read_listen,        AT(listen),        "[::]:${PORT:-8080}"},
     {"tls",           read_tls,           0,                 NULL},
-    {"admin",         read_string,        AT(admin),         "127.0.0.1:9091"},
+    {"admin",         read_admin,         AT(admin),         "127.0.0.1:9091"},
     {"workers",       read_workers,       AT(n_workers),     "auto"},
     {"drain",         read_drain,         0,                 ""},
     {"http",          read_http,          0,                 ""},
@@ -398,49 +425,42 @@ static bool read_environment(struct reader *r, struct settings *s) {
     struct branch token = {.key = STR("JOTGATE_ADMIN_TOKEN"),
                            .text = STR("${JOTGATE_ADMIN_TOKEN:-}"),
                            .is_default = true};
-    if (!refuse_empty(r) || !read_secret(r, &token, &s->admin_token))
+    bool is_good = refuse_empty(r);
+    if (!read_secret(r, &token, &s->admin_token))
         return false;
     if (s->admin_token.n > 0 && s->admin_token.n < ADMIN_TOKEN_LEAST) {
         reader_error(r, &token, "is %zu bytes long; expected at least %d", s->admin_token.n,
                      ADMIN_TOKEN_LEAST);
         return false;
     }
-    return true;
-}
-
-static bool check_listeners(struct reader *r, const struct branch *root, const struct settings *s) {
-    bool is_good = true;
-    struct branch fallback = {.key = STR("listen"), .text = STR("${PORT")};
-    const struct branch *listen = tree_member(root, "listen"), *admin = tree_member(root, "admin");
-    if (!settings_address_is_good(s->listen)) {
-        reader_error(r, listen ? listen : &fallback,
-                     "'" STR_FMT
-                     "': expected ADDRESS:PORT like 127.0.0.1:8080 or [::]:8080, or unix:/path",
-                     STR_ARG(str_first(s->listen, 80)));
-        is_good = false;
-    }
-    if (s->admin.n > 0 && !settings_address_is_good(s->admin)) {
-        reader_error(r, admin, "'" STR_FMT "': expected ADDRESS:PORT like 127.0.0.1:9091",
-                     STR_ARG(str_first(s->admin, 80)));
-        is_good = false;
-    }
     return is_good;
 }
 
 /* ---- the whole ---- */
 
+/* The environment alone, and it names none; what names one that is no good was told. */
+static bool is_without_project(const struct reader *r, const struct branch *root,
+                               const struct settings *s) {
+    bool is_named = getenv("SUPABASE_URL") || getenv("SUPABASE_URL_FILE");
+    return !r->file && !tree_member(root, "supabase") && s->supabase_url.n == 0 &&
+           (r->knows_project || !is_named);
+}
+
+/* Whatever fails, the rest is read as far as it does not hang on that: one run tells all. */
 static bool read_all(struct reader *r, const struct branch *root, struct settings *s) {
-    bool is_good =
-        READ_SECTION(r, root, sections, s) && read_environment(r, s) && check_listeners(r, root, s);
-    if (is_good && !tree_member(root, "supabase") && !r->file && s->supabase_url.n == 0) {
+    bool is_good = READ_SECTION(r, root, sections, s);
+    is_good &= read_environment(r, s);
+    if (is_without_project(r, root, s)) {
         struct branch at = {.text = STR("${SUPABASE_URL")};
         reader_error(
             r, &at,
             "is not set: the project's URL, like https://abc.supabase.co (or start with -c FILE)");
-        return false;
+        r->knows_project = false;
     }
-    is_good = is_good && read_issuers(r, root, s) && read_limits(r, root, s) &&
-              read_payment(r, root, s) && read_routes(r, root, s);
+    is_good &= read_issuers(r, root, s);
+    is_good &= r->knows_limits = read_limits(r, root, s);
+    is_good &= read_payment(r, root, s);
+    is_good &= read_routes(r, root, s);
     s->access.tokens = &s->tokens;
     s->access.project = &s->project;
     return is_good;
@@ -449,16 +469,18 @@ static bool read_all(struct reader *r, const struct branch *root, struct setting
 static int make(struct settings **out, struct str text, const char *file, settings_report *report,
                 void *arg) {
     struct settings_memory *memory = settings_memory_new();
+    struct faults faults = {.n = 0};
     if (!memory)
         return -ENOMEM;
-    struct reader r = {.arena = &memory->arena, .file = file, .report = report, .report_arg = arg};
+    struct reader r = {.arena = &memory->arena, .file = file, .faults = &faults};
     struct branch *root = tree_parse(&r, text);
     memory->settings.file = arena_copy(&memory->arena, str_of(file ? file : ""));
-    if (root && read_all(&r, root, &memory->settings) && r.n_errors == 0) {
+    if (root && read_all(&r, root, &memory->settings) && faults.n == 0) {
         *out = &memory->settings;
         return 0;
     }
     settings_unref(&memory->settings);
+    faults_tell(&faults, file ? file : "environment", report, arg);
     return -EINVAL;
 }
 
@@ -470,9 +492,11 @@ int settings_parse(struct settings **out, struct str text, const char *name,
 }
 
 static int refuse_file(const char *file, int failure, settings_report *report, void *arg) {
-    struct reader r = {.file = file, .report = report, .report_arg = arg};
+    struct faults faults = {.n = 0};
+    struct reader r = {.file = file, .faults = &faults};
     reader_error(&r, NULL, "cannot be read: %s",
                  failure == -EFBIG ? "larger than 1 MiB" : file_why(failure));
+    faults_tell(&faults, file, report, arg);
     return -EINVAL;
 }
 

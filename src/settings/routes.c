@@ -192,6 +192,8 @@ static bool set_limits(struct reader *r, const struct branch *b, const struct se
     const struct str *names = read->has_limits ? read->limits.list : defaults;
     size_t n = read->has_limits ? read->limits.n : 2;
     const struct branch *at = tree_member(b, "limits") ? tree_member(b, "limits") : b;
+    if (!r->knows_limits)
+        return true;
     struct route_limit *limits = reader_alloc(r, n * sizeof(*limits));
     for (size_t i = 0; limits && i < n; i++)
         for (size_t j = 0; j <= i; j++) {
@@ -246,7 +248,7 @@ static bool set_upstream(struct reader *r, const struct branch *b, struct settin
     route->upstream = &s->supabase;
     route->is_supabase = read->upstream.n == 0;
     if (route->is_supabase) {
-        if (s->supabase_url.n > 0)
+        if (s->supabase_url.n > 0 || !r->knows_project)
             return true;
         reader_error(r, b, "the route has no upstream and supabase.url is not set");
         return false;
@@ -277,7 +279,7 @@ static struct str service_of(const struct route *route, struct str path) {
 
 static bool check_route(struct reader *r, const struct branch *b, const struct settings *s,
                         const struct route_section *read, const struct route *route) {
-    if (route->credential == CREDENTIAL_SERVICE && !s->project.secret.n &&
+    if (route->credential == CREDENTIAL_SERVICE && r->knows_project && !s->project.secret.n &&
         !s->project.service_role.n) {
         reader_error(r, tree_member(b, "credential"),
                      "needs supabase.secret_key (SUPABASE_SECRET_KEY)");
@@ -300,7 +302,7 @@ static bool check_route(struct reader *r, const struct branch *b, const struct s
                      "user needs access: apikey; elsewhere users bring a token of their own");
         return false;
     }
-    if (route->credential == CREDENTIAL_USER && s->signing_key.n == 0) {
+    if (route->credential == CREDENTIAL_USER && r->knows_project && s->signing_key.n == 0) {
         reader_error(r, tree_member(b, "credential"),
                      "needs supabase.signing_key (SUPABASE_SIGNING_KEY)");
         return false;
@@ -330,10 +332,12 @@ static bool read_route(struct reader *r, const struct branch *b, struct settings
                        int default_apikey, struct route *route, struct route_path *path) {
     struct route_section read = {.max_body = UINT64_MAX};
     struct rule_list require = {0};
-    if (!READ_SECTION(r, b, entries, &read) || !read_methods(r, b, &read.methods, &path->methods) ||
-        (read.require && !read_rules(r, read.require, &s->claim_paths, &require)) ||
-        !set_upstream(r, b, s, &read, route) || !set_limits(r, b, s, &read, route))
+    if (!READ_SECTION(r, b, entries, &read))
         return false;
+    bool is_good = read_methods(r, b, &read.methods, &path->methods);
+    is_good &= !read.require || read_rules(r, read.require, &s->claim_paths, &require);
+    is_good &= set_upstream(r, b, s, &read, route);
+    is_good &= set_limits(r, b, s, &read, route);
     path->path = read.path;
     route->label = read.path;
     route->is_denied = read.access == ACCESS_DENIED;
@@ -354,7 +358,8 @@ static bool read_route(struct reader *r, const struct branch *b, struct settings
     route->idle_ns = read.timeouts.idle_ns;
     route->service = service_of(route, read.path);
     route->refresh_ceiling = str_eq(route->service, STR("auth"));
-    return set_token_from(r, b, &read.token_from, route) && check_route(r, b, s, &read, route);
+    is_good &= set_token_from(r, b, &read.token_from, route);
+    return check_route(r, b, s, &read, route) && is_good;
 }
 
 static const struct branch *nth(const struct branch *list, size_t i) {
@@ -427,7 +432,8 @@ bool read_routes(struct reader *r, const struct branch *root, struct settings *s
     struct route *routes = reader_alloc(r, n * sizeof(*routes));
     struct route_path *paths = reader_alloc(r, n * sizeof(*paths));
     bool is_good = routes && paths;
-    for (const struct branch *b = own ? own->children : NULL; is_good && b; b = b->next, i++) {
+    for (const struct branch *b = own ? own->children : NULL; paths && routes && b;
+         b = b->next, i++) {
         is_good &= read_route(r, b, s, s->apikey_default, &routes[i], &paths[i]);
         paths[i].rank = RANK_OWN;
     }
@@ -439,7 +445,7 @@ bool read_routes(struct reader *r, const struct branch *root, struct settings *s
     s->routes = routes;
     s->paths = paths;
     s->n_routes = n;
-    if (is_good && n == 0) {
+    if (is_good && n == 0 && r->knows_project) {
         reader_error(r, root, "no routes: set supabase.url for the built-in ones, or 'routes'");
         return false;
     }

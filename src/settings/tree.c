@@ -16,24 +16,24 @@ void reader_error(struct reader *r, const struct branch *at, const char *format,
     vsnprintf(message, sizeof(message), format, list);
     va_end(list);
     struct str key = at ? at->key : STR_NONE;
+    size_t row = at && at->line ? at->line : 1, column = at && at->column ? at->column : 1;
     const char *file = r->file ? r->file : "environment", *separator = key.n ? ": " : "";
     if (at && at->line == 0 && str_starts(at->text, STR("${"))) {
         struct str name = str_skip(at->text, 2);
         size_t end = 0;
         while (end < name.n && name.at[end] != ':' && name.at[end] != '}')
             end++;
+        row = 0;
         snprintf(line, sizeof(line), "env:" STR_FMT ": %s", STR_ARG(str_first(name, end)), message);
     } else {
-        snprintf(line, sizeof(line), "%s:%zu:%zu: " STR_FMT "%s%s", file,
-                 at && at->line ? at->line : 1, at && at->column ? at->column : 1, STR_ARG(key),
+        snprintf(line, sizeof(line), "%s:%zu:%zu: " STR_FMT "%s%s", file, row, column, STR_ARG(key),
                  separator, message);
     }
     for (char *c = line; *c; c++) /* what the file says may not make a second line of it */
         if ((unsigned char)*c < ' ' || *c == 127)
             *c = '?';
-    r->n_errors++;
-    if (r->report)
-        r->report(r->report_arg, line);
+    if (r->faults)
+        faults_add(r->faults, row, column, line);
 }
 
 void *reader_alloc(struct reader *r, size_t bytes) {
@@ -75,9 +75,20 @@ static bool add_list(struct reader *r, yaml_document_t *document, const yaml_nod
     return true;
 }
 
+/* Told here, while both are known; the map is read to its end all the same. */
+static bool is_new(struct reader *r, const struct branch *map, const struct branch *at) {
+    for (const struct branch *other = map->children; other; other = other->next)
+        if (str_eq(other->key, at->key)) {
+            reader_error(r, at, "is there twice (first in line %zu)", other->line);
+            return false;
+        }
+    return true;
+}
+
 static bool add_map(struct reader *r, yaml_document_t *document, const yaml_node_t *node,
                     struct branch *b, int depth) {
     struct branch **end = &b->children;
+    bool is_good = true;
     for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
          pair < node->data.mapping.pairs.top; pair++) {
         const yaml_node_t *name = yaml_document_get_node(document, pair->key);
@@ -90,11 +101,7 @@ static bool add_map(struct reader *r, yaml_document_t *document, const yaml_node
         }
         at.key = arena_copy(r->arena, (struct str){(const char *)name->data.scalar.value,
                                                    name->data.scalar.length});
-        for (struct branch *other = b->children; other; other = other->next)
-            if (str_eq(other->key, at.key)) {
-                reader_error(r, &at, "is there twice (first in line %zu)", other->line);
-                return false;
-            }
+        is_good &= is_new(r, b, &at);
         *end = build(r, document, pair->value, at.key, depth + 1);
         if (!*end)
             return false;
@@ -105,7 +112,7 @@ static bool add_map(struct reader *r, yaml_document_t *document, const yaml_node
         }
         end = &(*end)->next;
     }
-    return true;
+    return is_good;
 }
 
 static struct branch *build(struct reader *r, yaml_document_t *document, int index, struct str key,

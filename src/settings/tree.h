@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 #include "base/arena.h"
+#include "faults.h"
 #include "settings/settings.h"
 
 /* A configuration text as a tree whose every node knows where it stands. libyaml's one door. Aliases, anchors, tags and several
@@ -20,10 +21,10 @@ struct branch {
 /* What reading shares: where messages go, where memory comes from. */
 struct reader {
     struct arena *arena;
-    const char *file; /* NULL: environment alone */
-    settings_report *report;
-    void *report_arg;
-    size_t n_errors;
+    const char *file;      /* NULL: environment alone */
+    struct faults *faults; /* NULL: nobody wants to know */
+    /* What later sections refer to was good, so that what they say of it is no mere consequence */
+    bool knows_project, knows_limits;
 };
 
 /* NULL after an error was reported. An empty text is an empty map. */
@@ -31,7 +32,7 @@ struct branch *tree_parse(struct reader *r, struct str text);
 struct branch *tree_member(const struct branch *map, const char *key); /* NULL when absent */
 size_t tree_count(const struct branch *branch);
 
-/* "file:line:column: KEY: message" or "env:NAME: message"; counts the error. */
+/* "file:line:column: KEY: message" or "env:NAME: message", among the reader's faults. */
 void reader_error(struct reader *r, const struct branch *at, const char *format, ...) PRINTF(3, 4);
 /* Memory is out: reported once. */
 void *reader_alloc(struct reader *r, size_t bytes);

@@ -253,6 +253,28 @@ class Start(Story):
                     self.assertRegex(out + err, re.escape(file.name) + re.escape(place))
                     self.assertIn(words, out + err)
 
+    def test_one_run_tells_everything_that_is_wrong(self):
+        text = (
+            "listen: nowhere\nroutes:\n  - { path: /a, upstream: nonsense }\n  - { path: /b, methods: [FETCH] }\n"
+            "plans: { default: free, tiers: { free: { default: [ { name: daily, quota: 5 } ] } } }\n"
+            "supabase: { url: 'http://a' }\nissuers: [ { name: a, algorithms: [none] } ]\nbananas: 1\n"
+        )
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(text)
+            file.flush()
+            for command in ("run", "check"):
+                code, out, err = run_program(command, "-c", file.name, env={"JOTGATE_ADMIN_TOKEN": "short"})
+                self.assertEqual((code, out), (2, ""), err)
+                places = [line.replace(file.name, "F").split(": ")[0:2] for line in err.splitlines()]
+                self.assertEqual(places, [["env:JOTGATE_ADMIN_TOKEN", "is 5 bytes long; expected at least 32"], ["F:1:9", "listen"], ["F:3:27", "upstream"],
+                                          ["F:4:26", "methods"], ["F:5:75", "quota"], ["F:7:35", "algorithms"], ["F:8:10", "bananas"]])  # fmt: skip
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write("".join(f"banana{i}: 1\n" for i in range(50)))
+            file.flush()
+            code, _, err = run_program("check", "-c", file.name, env={"SUPABASE_URL": "http://a"})
+            self.assertEqual(code, 2)
+            self.assertEqual([line.split(":")[1] for line in err.splitlines()], [str(i + 1) for i in range(20)] + [" and 30 more"])
+
     def test_secrets_that_are_empty_or_short_refuse_to_start(self):
         for value in ("", "short", "x" * 31):
             code, out, err = run_program("check", env={"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_JWT_SECRET": value})

@@ -814,6 +814,115 @@ START_TEST(all_errors_of_a_file_are_told_at_once) {
 }
 END_TEST
 
+/* Exactly these places, in this order. */
+static void expect_places(const char *text, const char *const *places, size_t n) {
+    const char *line = rig.said;
+    ck_assert_int_eq(rig_read_project(text), -EINVAL);
+    ck_assert_msg(rig.n_lines == n, "%s", rig.said);
+    for (size_t i = 0; i < n; i++, line = strchr(line, '\n') + 1)
+        ck_assert_msg(strncmp(line, places[i], strlen(places[i])) == 0, "%s: %s", places[i],
+                      rig.said);
+}
+#define EXPECT_PLACES(text, ...) \
+    do { \
+        static const char *const expected[] = {__VA_ARGS__}; \
+        expect_places(text, expected, sizeof(expected) / sizeof(expected[0])); \
+    } while (0)
+
+START_TEST(faults_of_all_sections_are_told_in_the_files_order) {
+    rig_setup();
+    setenv("JOTGATE_ADMIN_TOKEN", "short", 1);
+    EXPECT_PLACES("routes:\n"
+                  "  - { path: /a, upstream: nonsense, methods: [FETCH] }\n"
+                  "  - { path: /b, cost: much }\n"
+                  "  - { path: /c, limits: [nobody] }\n"
+                  "payment: { downgrade: [x] }\n"
+                  "limits: { per_ip: { key: ip, rate: 600/minute } }\n"
+                  "issuers: [ { name: a, issuer: https://a, algorithms: [none], require: 5 } ]\n"
+                  "drain: { delay: 5 parsecs, timeout: never }\n"
+                  "listen: nowhere\n",
+                  "env:JOTGATE_ADMIN_TOKEN: ", "f.yaml:3:27: upstream: ", "f.yaml:3:46: methods: ",
+                  "f.yaml:4:23: cost: ", "f.yaml:5:25: limits: ", "f.yaml:6:10: payment: ",
+                  "f.yaml:8:54: algorithms: ", "f.yaml:8:71: require: ", "f.yaml:9:17: delay: ",
+                  "f.yaml:9:37: timeout: ", "f.yaml:10:9: listen: ");
+    rig_teardown();
+}
+END_TEST
+
+START_TEST(faults_of_all_plans_and_certificates_are_told) {
+    rig_setup();
+    EXPECT_PLACES("plans:\n"
+                  "  default: none\n"
+                  "  anonymous: nobody\n"
+                  "  key: nothing\n"
+                  "  tiers:\n"
+                  "    free: { default: [ { name: a, quota: 5 }, { name: b, rate: 1/year } ] }\n"
+                  "    pro: { default: [ { name: a, rate: 1/day }, { name: a, rate: 2/day } ] }\n"
+                  "    max: 7\n"
+                  "tls: [ { certificate: a }, { key: b } ]\n",
+                  "f.yaml:3:12: default: ", "f.yaml:4:14: anonymous: ", "f.yaml:5:8: key: ",
+                  "f.yaml:7:42: quota: ", "f.yaml:7:64: rate: ", "f.yaml:8:", "f.yaml:9:10: max: ",
+                  "f.yaml:10:8: ", "f.yaml:10:28: ");
+    rig_teardown();
+}
+END_TEST
+
+START_TEST(names_that_are_there_twice_are_all_told) {
+    rig_setup();
+    EXPECT_PLACES("log: { level: info }\nlog: 1\nadmin: a\nadmin: b\n",
+                  "f.yaml:3:1: log: ", "f.yaml:5:1: admin: ");
+    rig_teardown();
+}
+END_TEST
+
+START_TEST(what_is_a_mere_consequence_is_not_told) {
+    rig_setup();
+    /* of a limit that is no good: the routes that name it, or the plan's groups */
+    EXPECT_PLACES("limits: { mine: { key: ip, rate: much } }\n"
+                  "routes: [ { path: /a, upstream: \"http://b\", limits: [mine, plan.ai] } ]\n",
+                  "f.yaml:2:34: rate: ");
+    /* of a project without an address, or of an empty secret */
+    ck_assert_int_eq(rig_read("supabase: { url: \"${NOT_SET_AT_ALL}\" }\n"
+                              "routes: [ { path: /a, credential: service } ]\n"),
+                     -EINVAL);
+    ck_assert_msg(rig.n_lines == 1, "%s", rig.said);
+    check_said("", "f.yaml:1:18: url: ", "NOT_SET_AT_ALL is not set");
+    ck_assert_int_eq(rig_read("supabase: { url: nonsense }\nissuers: [ { name: a } ]\n"), -EINVAL);
+    ck_assert_msg(rig.n_lines == 1, "%s", rig.said);
+    setenv("SUPABASE_SECRET_KEY", "", 1);
+    ck_assert_int_eq(rig_environment(), -EINVAL);
+    ck_assert_msg(strstr(rig.said, "env:SUPABASE_SECRET_KEY") ==
+                      strstr(rig.said, "env:SUPABASE_SECRET_KEY: is set but empty"),
+                  "%s", rig.said);
+    ck_assert_msg(rig.n_lines == 2, "%s", rig.said); /* and SUPABASE_URL is missing */
+    unsetenv("SUPABASE_SECRET_KEY");
+    rig_teardown();
+}
+END_TEST
+
+START_TEST(more_faults_than_a_screen_holds_are_counted) {
+    char text[2048] = "", place[32];
+    rig_setup();
+    for (int n = 20; n <= 22; n++) {
+        size_t used = (size_t)snprintf(text, sizeof(text), "limits:\n");
+        for (int i = 0; i < n; i++) /* the last line first: `http` is read before */
+            used += (size_t)snprintf(text + used, sizeof(text) - used,
+                                     "  l%d: { key: ip, rate: much }\n", i);
+        snprintf(text + used, sizeof(text) - used, "http: { max_head: much }\n");
+        ck_assert_int_eq(rig_read_project(text), -EINVAL);
+        ck_assert_uint_eq(rig.n_lines, 21);
+        const char *line = rig.said;
+        for (int i = 0; i < 20; i++, line = strchr(line, '\n') + 1) {
+            snprintf(place, sizeof(place), "f.yaml:%d:", i + 3);
+            ck_assert_msg(strncmp(line, place, strlen(place)) == 0, "%s: %s", place, rig.said);
+        }
+        snprintf(place, sizeof(place), "f.yaml: and %d more\n", n - 19);
+        ck_assert_str_eq(line, place);
+    }
+    rig_teardown();
+}
+END_TEST
+
 START_TEST(files_that_cannot_be_read_give_the_machines_reason) {
     rig_setup();
     static const char *const rows[][2] = {
@@ -961,5 +1070,8 @@ SUITE_MAIN("settings/refusals", certificates_and_keys_come_in_pairs,
            a_signing_key_is_a_key_that_can_sign,
            secret_keys_are_refused_where_every_caller_would_be_given_them,
            redis_is_refused_without_showing_a_password, all_errors_of_a_file_are_told_at_once,
+           faults_of_all_sections_are_told_in_the_files_order,
+           faults_of_all_plans_and_certificates_are_told, names_that_are_there_twice_are_all_told,
+           what_is_a_mere_consequence_is_not_told, more_faults_than_a_screen_holds_are_counted,
            files_that_cannot_be_read_give_the_machines_reason, a_file_is_no_larger_than_a_mebibyte,
            files_may_be_pipes_that_are_read_once)
