@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "suite.h"
 #include <stdio.h>
+#include <unistd.h>
 
 static struct settings *settings;
 static struct gateway_parts parts;
@@ -81,6 +82,46 @@ START_TEST(an_unknown_tier_is_the_default_one_and_counted) {
 }
 END_TEST
 
+/* The warning of a first unknown plan. */
+static void assert_warned(const char *words) {
+    char said[4096] = "";
+    FILE *out = tmpfile();
+    int stdout_was = dup(STDOUT_FILENO);
+    ck_assert_int_ge(dup2(fileno(out), STDOUT_FILENO), 0);
+    ck_assert_int_eq(log_start(LOG_JSON, LEVEL_WARN), 0);
+    assert_tier("free");
+    log_stop();
+    dup2(stdout_was, STDOUT_FILENO);
+    close(stdout_was);
+    ck_assert_int_ge(pread(fileno(out), said, sizeof(said) - 1, 0), 0);
+    fclose(out);
+    ck_assert_msg(strstr(said, words) && strstr(said, "it gets plans.default"), "%s", said);
+}
+
+START_TEST(the_warning_of_an_unknown_plan_says_who_named_it) {
+    begin("");
+    log_stop();
+    set_user("{\"sub\":\"ada\",\"app_metadata\":{\"plan\":\"gold\"}}");
+    assert_warned("\"plan\":\"gold\",\"said_by\":\"token\"");
+    end();
+    x = (struct exchange){0};
+    begin("");
+    log_stop();
+    set_user("{\"sub\":\"ada\",\"app_metadata\":{\"plan\":\"gold\"}}");
+    x.caller.plan = STR("silver");
+    assert_warned("\"plan\":\"silver\",\"said_by\":\"apikey\"");
+    end();
+    x = (struct exchange){0};
+    begin("");
+    log_stop();
+    set_user("{\"sub\":\"ada\",\"app_metadata\":{\"plan\":\"gold\"}}");
+    x.caller.plan = STR("silver");
+    x.record.plan = STR("bronze");
+    assert_warned("\"plan\":\"bronze\",\"said_by\":\"record\"");
+    end();
+}
+END_TEST
+
 START_TEST(callers_without_a_plan_have_the_anonymous_tier_or_none) {
     begin(PAYMENT);
     assert_tier("guest");
@@ -129,6 +170,7 @@ END_TEST
 
 SUITE_MAIN("gateway/subscription", the_token_names_the_tier,
            an_unknown_tier_is_the_default_one_and_counted,
+           the_warning_of_an_unknown_plan_says_who_named_it,
            callers_without_a_plan_have_the_anonymous_tier_or_none,
            who_is_behind_with_payment_has_the_default_tier,
            who_does_not_pay_is_refused_except_where_it_is_ignored,
