@@ -90,6 +90,13 @@ static const struct admin_action *find_action(struct exchange *x, struct str suf
     return NULL;
 }
 
+/* What the table above has together. */
+static const char *methods_text(unsigned methods) {
+    return methods == METHOD_POST  ? "this path takes POST alone"
+           : methods == METHOD_GET ? "this path takes GET alone"
+                                   : "this path takes GET and PUT";
+}
+
 static const struct admin_action *choose(struct exchange *x, struct str *subject) {
     const struct admin_action *action = NULL;
     *subject = STR("-");
@@ -108,9 +115,11 @@ static const struct admin_action *choose(struct exchange *x, struct str *subject
         }
     }
     if (!action && x->allowed_methods)
-        admin_refuse(x, PROBLEM_METHOD_NOT_ALLOWED, "this path takes other methods");
+        admin_refuse(x, PROBLEM_METHOD_NOT_ALLOWED, methods_text(x->allowed_methods));
     else if (!action)
-        admin_refuse(x, PROBLEM_NO_ROUTE, "no such path below /_jotgate/subjects/");
+        admin_refuse(x, PROBLEM_NO_ROUTE,
+                     "no such path: expected /_jotgate/subjects/SUBJECT, alone or with /usage, "
+                     "/grant, /charge, /reset or /revoke behind it");
     return action;
 }
 

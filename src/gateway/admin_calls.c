@@ -166,6 +166,12 @@ void admin_put(struct admin_call *admin) {
     answer_record(admin);
 }
 
+const char *admin_unreadable(struct admin_call *admin, const char *why) {
+    const char *text =
+        arena_printf(&admin->x->arena, "the body: expected a JSON object; %s", why).at;
+    return text ? text : "the body: expected a JSON object";
+}
+
 /* ---- the deny-list ---- */
 
 static int put_denial(struct buffer *out, const struct admin_call *admin) {
@@ -211,7 +217,8 @@ static bool name_denial(struct admin_call *admin, enum deny_kind kind, struct st
         return true;
     if (failure == -EINVAL)
         admin_refuse(admin->x, PROBLEM_INVALID_BODY,
-                     "expected a value of 1 to 256 bytes, and of ip an address");
+                     kind == DENY_IP ? "ip: expected an address like 192.0.2.1 or 2001:db8::1"
+                                     : "the body: expected a value of 1 to 256 bytes");
     else
         admin_refuse(admin->x, PROBLEM_OVERLOADED, "out of memory");
     return false;
@@ -230,15 +237,20 @@ struct denial_asked {
     int64_t for_s;
 };
 
+static const char ONE_OF[] =
+    "the body: expected one of subject, session_id, jti and ip, and perhaps for";
+
 static const char *read_denial_member(struct denial_asked *asked, struct str name,
                                       const struct node *value) {
     static const struct {
         struct str name;
         enum deny_kind kind;
-    } kinds[] = {{STR("subject"), DENY_SUBJECT},
-                 {STR("session_id"), DENY_SESSION},
-                 {STR("jti"), DENY_TOKEN},
-                 {STR("ip"), DENY_IP}};
+        const char *wrong;
+    } kinds[] = {
+        {STR("subject"), DENY_SUBJECT, "subject: expected a string that is not empty"},
+        {STR("session_id"), DENY_SESSION, "session_id: expected a string that is not empty"},
+        {STR("jti"), DENY_TOKEN, "jti: expected a string that is not empty"},
+        {STR("ip"), DENY_IP, "ip: expected an address, as a string that is not empty"}};
     const char *why;
     int64_t ns;
     if (str_eq(name, STR("for"))) {
@@ -251,29 +263,28 @@ static const char *read_denial_member(struct denial_asked *asked, struct str nam
         if (str_eq(kinds[i].name, name) && asked->value.n == 0) {
             asked->kind = kinds[i].kind;
             asked->value = node_string(value);
-            return asked->value.n > 0 ? NULL : "expected a string that is not empty";
+            return asked->value.n > 0 ? NULL : kinds[i].wrong;
         }
-    return "expected one of subject, session_id, jti and ip, and for";
+    return ONE_OF;
 }
 
 static const char *read_denial(struct denial_asked *asked, const struct doc *doc) {
-    const struct node *root = doc ? doc_root(doc) : NULL, *value;
+    const struct node *root = doc_root(doc), *value;
     const char *wrong = NULL;
     void *cursor = NULL;
     struct str name;
     if (node_kind(root) != NODE_OBJECT)
-        return "the body: expected one JSON object, no member twice";
+        return "the body: expected one JSON object";
     while (!wrong && node_next(root, &cursor, &name, &value))
         wrong = read_denial_member(asked, name, value);
-    return wrong            ? wrong
-           : asked->value.n ? NULL
-                            : "expected one of subject, session_id, jti and ip, and for";
+    return wrong ? wrong : asked->value.n ? NULL : ONE_OF;
 }
 
 void admin_deny(struct admin_call *admin) {
     struct denial_asked asked = {.for_s = admin->x->settings->deny_list.keep_s};
-    struct doc *doc = doc_parse(buffer_bytes(&admin->body), NULL);
-    const char *wrong = read_denial(&asked, doc);
+    char why[160];
+    struct doc *doc = doc_parse(buffer_bytes(&admin->body), why);
+    const char *wrong = doc ? read_denial(&asked, doc) : admin_unreadable(admin, why);
     bool is_named = false;
     if (wrong) {
         admin_refuse(admin->x, PROBLEM_INVALID_BODY, wrong);

@@ -42,6 +42,8 @@ void admin_audit(const struct admin_call *admin, struct str of); /* the log's li
 struct buffer *admin_body(struct admin_call *admin);             /* empty: for the answer's body */
 /* Answers with admin_body, or, after a failure to write it, cuts. */
 void admin_answer(struct admin_call *admin, int failure);
+/* For a body that is no JSON: what the refusal says, of the arena. */
+const char *admin_unreadable(struct admin_call *admin, const char *why);
 /* Finds the subject's record, and goes on with `then`; without Redis' answer refuses. */
 void admin_recall(struct admin_call *admin, void (*then)(struct admin_call *admin));
 

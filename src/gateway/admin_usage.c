@@ -255,9 +255,10 @@ static const char *read_amount(struct admin_call *admin, const struct node *root
     for (size_t i = 0; i < s->n_policies && name.n > 0 && !is_known; i++)
         is_known = is_meant(s->policies[i], name);
     if (node_kind(root) != NODE_OBJECT || node_count(root) != 2)
-        return "the body: expected one JSON object of policy and n";
+        return "the body: expected one JSON object of policy and n, and nothing else";
     if (!is_known)
-        return "policy: expected the name of a rate or quota that counts by subject";
+        return "policy: expected a rate or quota that counts by subject, by its name or id: GET "
+               "/_jotgate/subjects/SUBJECT/usage shows them";
     if (!node_int(node_member(root, "n"), &usage->change) || usage->change < 1 ||
         usage->change > AMOUNT_MAX)
         return "n: expected a whole number from 1 to 1000000000";
@@ -265,15 +266,10 @@ static const char *read_amount(struct admin_call *admin, const struct node *root
     return usage->policy.at ? NULL : "out of memory";
 }
 
-static const char *unreadable(const struct admin_call *admin, const char *why) {
-    const char *text = arena_printf(&admin->x->arena, "the body: %s", why).at;
-    return text ? text : "the body is not JSON";
-}
-
 static void change(struct admin_call *admin, int sign) {
     char why[160];
     struct doc *doc = doc_parse(buffer_bytes(&admin->body), why);
-    const char *wrong = doc ? read_amount(admin, doc_root(doc)) : unreadable(admin, why);
+    const char *wrong = doc ? read_amount(admin, doc_root(doc)) : admin_unreadable(admin, why);
     doc_free(doc);
     if (wrong) {
         admin_refuse(admin->x, PROBLEM_INVALID_BODY, wrong);

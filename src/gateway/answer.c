@@ -243,6 +243,9 @@ static const char *hint_of(const struct exchange *x) {
         [PROBLEM_AMBIGUOUS_PATH] =
             "Send the path in its plain form: without encoded slashes, dots or double encoding.",
         [PROBLEM_INVALID_REQUEST] = "Send each credential once, and in one place.",
+        [PROBLEM_INVALID_BODY] = "Nothing was changed; correct it and send it again.",
+        [PROBLEM_UNAUTHORIZED_ADMIN] =
+            "Send JOTGATE_ADMIN_TOKEN as 'Authorization: Bearer <token>'.",
         [PROBLEM_NO_ROUTE] =
             "Check the path; the operator's route table decides which paths exist.",
         [PROBLEM_METHOD_NOT_ALLOWED] = "See the Allow header.",
@@ -265,6 +268,8 @@ static const char *hint_of(const struct exchange *x) {
         [PROBLEM_LIMITS_UNAVAILABLE] = "Try again; the gateway is connecting to its Redis.",
         [PROBLEM_TOO_MANY_STREAMS] = "Close a WebSocket before you open another.",
     };
+    if (x->problem == PROBLEM_NO_ROUTE && str_starts(x->target.normal, STR("/_jotgate")))
+        return "Check the path; the gateway takes these in one spelling only.";
     if (x->problem == PROBLEM_KEYS_UNAVAILABLE && x->credentials.api_key.at)
         return "Try again; API keys cannot be looked up at the moment.";
     if (x->problem == PROBLEM_NO_AUTHORIZATION && x->route && x->route->access == ACCESS_APIKEY)

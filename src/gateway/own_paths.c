@@ -100,7 +100,7 @@ bool own_paths_answer(struct exchange *x) {
     }
     bool is_health = str_eq(x->target.path, STR("/_jotgate/health"));
     if (!is_health && !str_eq(x->target.path, STR("/_jotgate/usage"))) {
-        refuse(x, PROBLEM_NO_ROUTE, "no such path below /_jotgate/");
+        refuse(x, PROBLEM_NO_ROUTE, "no such path: expected /_jotgate/usage or /_jotgate/health");
         return true;
     }
     if (!(x->method & (METHOD_GET | METHOD_HEAD))) {

@@ -188,9 +188,13 @@ START_TEST(garbage_is_refused_and_told_what_is_wrong) {
         {"/_jotgate/deny", "", "JSON object"},
         {"/_jotgate/deny", "{}", "expected one of"},
         {"/_jotgate/deny", "{\"subject\":\"\"}", "not empty"},
-        {"/_jotgate/deny", "{\"subject\":7}", "not empty"},
+        {"/_jotgate/deny", "{\"subject\":7}", "subject: expected a string that is not empty"},
+        {"/_jotgate/deny", "{\"jti\":\"\"}", "jti: expected a string that is not empty"},
+        {"/_jotgate/deny", "[]", "the body: expected one JSON object"},
+        {"/_jotgate/deny", "{", "the body: expected a JSON object; "},
+        {"/_jotgate/deny", "{\"jti\":\"a\",\"jti\":\"b\"}", "the body: expected a JSON object; "},
         {"/_jotgate/deny", "{\"subject\":\"a\",\"ip\":\"::1\"}", "expected one of"},
-        {"/_jotgate/deny", "{\"ip\":\"10.0.0.0/8\"}", "address"},
+        {"/_jotgate/deny", "{\"ip\":\"10.0.0.0/8\"}", "ip: expected an address like"},
         {"/_jotgate/deny", "{\"jti\":\"a\",\"for\":\"soon\"}", "for:"},
         {"/_jotgate/deny", "{\"jti\":\"a\",\"for\":3600}", "for:"},
         {"/_jotgate/deny", "{\"jti\":\"a\",\"until\":\"1h\"}", "expected one of"},
@@ -225,10 +229,26 @@ START_TEST(other_paths_and_methods_are_told_so) {
     stage_open(&s, PLANS);
     ck_assert_int_eq(post("/_jotgate/subjects/ada", "{}"), 405);
     ck_assert_str_eq(FIELD(&s, "allow"), "GET, PUT");
-    ck_assert_int_eq(call("GET", "/_jotgate/deny", TOKEN, ""), 405);
+    ASSERT_SAYS(&s, "detail", "this path takes GET and PUT");
+    ASSERT_SAYS(&s, "hint", "See the Allow header.");
+    ck_assert_int_eq(
+        call("GET", "/_jotgate/deny", TOKEN "Accept: application/problem+json\r\n", ""), 405);
+    ck_assert_str_eq(FIELD(&s, "allow"), "POST");
+    ck_assert_str_eq(FIELD(&s, "content-type"), "application/problem+json");
+    ASSERT_SAYS(&s, "detail", "this path takes POST alone");
+    ck_assert_int_eq(post("/_jotgate/subjects/ada/forget", "{}"), 404);
+    ASSERT_SAYS(&s, "detail",
+                "no such path: expected /_jotgate/subjects/SUBJECT, alone or with /usage, /grant, "
+                "/charge, /reset or /revoke behind it");
+    ASSERT_SAYS(&s, "hint", "Check the path; the gateway takes these in one spelling only.");
+    ck_assert_int_eq(post("/_jotgate/subjects/ada/grant", "{}"), 400);
+    ASSERT_SAYS(&s, "hint", "Nothing was changed; correct it and send it again.");
+    ck_assert_int_eq(call("GET", "/_jotgate/subjects/ada", "", ""), 401);
+    ASSERT_SAYS(&s, "hint", "Send JOTGATE_ADMIN_TOKEN as 'Authorization: Bearer <token>'.");
     ck_assert_int_eq(post("/_jotgate/subjects/ada/promote", "{}"), 404);
     ck_assert_int_eq(post("/_jotgate/subjects/ada/grant/", "{}"), 404);
     ck_assert_int_eq(post("/_jotgate/subjects/ada/usage", "{}"), 405);
+    ASSERT_SAYS(&s, "detail", "this path takes GET alone");
     ck_assert_int_eq(call("GET", "/_jotgate/subjects/ada/reset", TOKEN, ""), 405);
     stage_close(&s);
 }

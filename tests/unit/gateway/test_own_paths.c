@@ -48,6 +48,8 @@ START_TEST(every_spelling_stays_here) {
     for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++)
         ck_assert_msg(refuse(&s, GET(&s, spellings[i], "")) == 404, "%s: %d", spellings[i],
                       s.answer.head.status);
+    ASSERT_SAYS(&s, "detail", "no such path: expected /_jotgate/usage or /_jotgate/health");
+    ASSERT_SAYS(&s, "hint", "Check the path; the gateway takes these in one spelling only.");
     ck_assert_int_eq(pass(&s, GET(&s, "/_jotgates", "")), 200);
     ck_assert_int_eq(pass(&s, GET(&s, "/x/_jotgate/health", "")), 200);
     stage_close(&s);
