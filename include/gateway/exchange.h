@@ -61,6 +61,8 @@ struct exchange {
 
     /* limit */
     size_t n_charges;
+    size_t
+        n_left_out; /* of the limits that our own paths look at, more than one request may meet */
     struct limit_outcome outcome;
     bool counts_for_ip, counts_for_subject; /* among the open WebSockets (sockets.h) */
 

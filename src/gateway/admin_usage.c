@@ -97,7 +97,7 @@ static int put_hold(struct buffer *out, const struct limit_policy *policy,
                     const struct hold *found) {
     const struct hold hold = {.policy = policy, .in_use = found->in_use};
     const struct limit_state state = {.remaining = holds_remaining(&hold)};
-    TRY(usage_put(out, policy->id, policy, &state));
+    TRY(usage_put(out, policy->id, policy, &state, true));
     return buffer_printf(out, ",\"used\":%lld", (long long)hold.in_use);
 }
 
@@ -111,7 +111,7 @@ static int put_limit(struct buffer *out, const struct admin_call *admin,
     struct limit_charge nothing = admin->usage.charges[at];
     nothing.policy = policy;
     struct limit_state state = limit_counter_look(counter, &nothing, now);
-    TRY(usage_put(out, policy->id, policy, &state));
+    TRY(usage_put(out, policy->id, policy, &state, true));
     return buffer_printf(out, ",\"used\":%lld",
                          (long long)limit_counter_used(counter, policy, now));
 }

@@ -59,10 +59,15 @@ static void charge(struct exchange *x, const struct limit_policy *policy) {
     if (policy->kind == LIMIT_CONCURRENT) {
         if (x->n_holds < LIMITER_CHARGES_MAX)
             x->holds[x->n_holds++] = (struct hold){.policy = policy, .key = key_of(x, policy)};
+        else
+            x->n_left_out++;
         return;
     }
-    if (x->n_charges == LIMITER_CHARGES_MAX) /* the settings refuse routes that could reach this */
+    if (x->n_charges ==
+        LIMITER_CHARGES_MAX) { /* the settings refuse routes that could reach this */
+        x->n_left_out++;
         return;
+    }
     x->charges[x->n_charges++] = (struct limit_charge){.policy = policy,
                                                        .key = key_of(x, policy),
                                                        .cost = x->route ? x->route->cost : 1,
@@ -115,7 +120,7 @@ static void charge_route(struct exchange *x) {
 void charges_find(struct exchange *x) {
     if (x->count.step != COUNT_NOT_ASKED || x->holds_are_asked)
         return; /* of these Redis was asked */
-    x->n_charges = x->n_holds = 0;
+    x->n_charges = x->n_holds = x->n_left_out = 0;
     if (x->settings->limits_mode == LIMITS_OFF)
         return;
     if (charges_is_refresh(x))

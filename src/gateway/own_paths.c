@@ -41,9 +41,9 @@ static void answer_health(struct exchange *x) {
 
 /* Another group's may have the name of one of the default group's. */
 static int put_limit(struct buffer *out, size_t place, const struct limit_policy *policy,
-                     const struct limit_state *state) {
+                     const struct limit_state *state, bool is_known) {
     TRY(buffer_append(out, place ? STR(",{") : STR("{")));
-    TRY(usage_put(out, policy->name, policy, state));
+    TRY(usage_put(out, policy->name, policy, state, is_known));
     if (policy->group.n > 0) {
         TRY(buffer_append(out, STR(",\"group\":")));
         TRY(put_json_string(out, policy->group));
@@ -52,17 +52,22 @@ static int put_limit(struct buffer *out, size_t place, const struct limit_policy
 }
 
 static int put_usage(struct buffer *out, const struct exchange *x) {
+    bool is_known = x->count.degraded == DEGRADED_NOT;
     TRY(buffer_printf(out, "{\"caller\":\"%s\",\"subject\":", caller_kind_name(x->caller.kind)));
     if (x->caller.subject.n)
         TRY(put_json_string(out, x->caller.subject));
     else
         TRY(buffer_append(out, STR("null")));
+    if (!is_known) /* Redis is away: each machine knows of its own share alone */
+        TRY(buffer_printf(out, ",\"degraded\":\"%s\"", degraded_name(x->count.degraded)));
+    if (x->n_left_out > 0)
+        TRY(buffer_printf(out, ",\"left_out\":%zu", x->n_left_out));
     TRY(buffer_append(out, STR(",\"limits\":[")));
     for (size_t i = 0; i < x->outcome.n; i++)
-        TRY(put_limit(out, i, x->charges[i].policy, &x->outcome.states[i]));
+        TRY(put_limit(out, i, x->charges[i].policy, &x->outcome.states[i], is_known));
     for (size_t i = 0; i < x->n_holds; i++) {
         const struct limit_state state = {.remaining = holds_remaining(&x->holds[i])};
-        TRY(put_limit(out, x->outcome.n + i, x->holds[i].policy, &state));
+        TRY(put_limit(out, x->outcome.n + i, x->holds[i].policy, &state, is_known));
     }
     return buffer_append(out, STR("]}\n"));
 }

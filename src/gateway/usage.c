@@ -16,13 +16,15 @@ static int put_window(struct buffer *out, const struct window_rule *rule,
 }
 
 int usage_put(struct buffer *out, struct str name, const struct limit_policy *policy,
-              const struct limit_state *state) {
+              const struct limit_state *state, bool is_known) {
     TRY(buffer_append(out, STR("\"policy\":")));
     TRY(put_json_string(out, name));
-    TRY(buffer_printf(
-        out, ",\"key\":\"%s\",\"limit\":%lld,\"remaining\":%lld,\"reset_seconds\":%lld",
-        limit_key_name(policy->key), (long long)limit_capacity(policy), (long long)state->remaining,
-        (long long)((state->reset_ns + NS_PER_S - 1) / NS_PER_S)));
+    TRY(buffer_printf(out, ",\"key\":\"%s\",\"limit\":%lld", limit_key_name(policy->key),
+                      (long long)limit_capacity(policy)));
+    if (is_known)
+        TRY(buffer_printf(out, ",\"remaining\":%lld,\"reset_seconds\":%lld",
+                          (long long)state->remaining,
+                          (long long)((state->reset_ns + NS_PER_S - 1) / NS_PER_S)));
     if (policy->kind == LIMIT_QUOTA)
         return put_window(out, &policy->quota, &state->window);
     return policy->kind == LIMIT_CONCURRENT

@@ -123,6 +123,31 @@ START_TEST(a_user_sees_every_group_of_the_plan_and_no_other_plans) {
 }
 END_TEST
 
+/* As many as one request may meet are told; of more it is said that they are there. */
+START_TEST(limits_that_are_left_out_are_counted) {
+    for (int n = 7; n <= 11; n++) {
+        char yaml[2048], said[32];
+        size_t used =
+            (size_t)snprintf(yaml, sizeof(yaml),
+                             "plans: { default: free, tiers: { free: { default: [ { name: "
+                             "main, rate: 60/hour } ], more: [");
+        for (int i = 1; i < n; i++)
+            used += (size_t)snprintf(yaml + used, sizeof(yaml) - used,
+                                     "%s{ name: l%d, quota: 5/day }", i > 1 ? ", " : " ", i);
+        snprintf(yaml + used, sizeof(yaml) - used, "] } } }\n" EVERYTHING);
+        stage_open(&s, yaml);
+        ck_assert_int_eq(refuse(&s, GET(&s, "/_jotgate/usage", bearer(&s, ADA))), 200);
+        snprintf(said, sizeof(said), ",\"left_out\":%d,\"limits\":[", n - LIMITER_CHARGES_MAX);
+        if (n > LIMITER_CHARGES_MAX)
+            ck_assert_msg(strstr(BODY(&s), said), "%s", BODY(&s));
+        else
+            ck_assert_ptr_null(strstr(BODY(&s), "left_out"));
+        ck_assert_ptr_null(strstr(BODY(&s), "degraded"));
+        stage_close(&s);
+    }
+}
+END_TEST
+
 START_TEST(an_anonymous_caller_sees_the_limits_of_the_address) {
     stage_open(&s, LIMITS EVERYTHING);
     ck_assert_int_eq(refuse(&s, GET(&s, "/_jotgate/usage", "")), 200);
@@ -159,5 +184,5 @@ SUITE_MAIN("gateway/own_paths", alive_is_alive, who_drains_is_not_well, every_sp
            only_reading_is_allowed, an_app_may_ask_from_a_browser,
            a_user_sees_what_is_left_and_uses_none_of_it,
            a_user_sees_every_group_of_the_plan_and_no_other_plans,
-           an_anonymous_caller_sees_the_limits_of_the_address,
+           limits_that_are_left_out_are_counted, an_anonymous_caller_sees_the_limits_of_the_address,
            a_quota_says_when_its_window_begins_and_ends, usage_wants_no_bad_token)
