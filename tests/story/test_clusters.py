@@ -264,4 +264,4 @@ class Subjects(ClusterStory):
         self.until_status(second, token, 200)
         self.assertEqual(usage("--reset")["free/default/main"], (0, 2))
         self.until_status(second, token, 200)
-        usage("--grant", "nothing=1", code=1)
+        usage("--grant", "nothing=1", code=2)
