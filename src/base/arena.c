@@ -9,27 +9,15 @@
  * a piece or using it after the reset is seen as clearly as with malloc. */
 #include "base/arena.h"
 
+#include "base/poison.h"
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define ARENA_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ARENA_ASAN 1
-#endif
-#endif
-
-#ifdef ARENA_ASAN
-#include <sanitizer/asan_interface.h>
-#define POISON(at, n)   ASAN_POISON_MEMORY_REGION((at), (n))
-#define UNPOISON(at, n) ASAN_UNPOISON_MEMORY_REGION((at), (n))
+#ifdef JG_HAS_ASAN
 enum { GAP_BYTES = 16 };
 #else
-#define POISON(at, n)   ((void)(at), (void)(n))
-#define UNPOISON(at, n) ((void)(at), (void)(n))
 enum { GAP_BYTES = 0 };
 #endif
 
@@ -47,12 +35,12 @@ static struct arena_block *block_new(size_t size) {
         return NULL;
     block->previous = NULL;
     block->size = size;
-    POISON(block->bytes, size);
+    JG_POISON(block->bytes, size);
     return block;
 }
 
 static void block_free(struct arena_block *block) {
-    UNPOISON(block->bytes, block->size);
+    JG_UNPOISON(block->bytes, block->size);
     free(block);
 }
 
@@ -71,7 +59,7 @@ void arena_reset(struct arena *arena) {
     if (!kept)
         return;
     kept->previous = NULL;
-    POISON(kept->bytes, kept->size);
+    JG_POISON(kept->bytes, kept->size);
     arena->block = kept;
     arena->size = kept->size;
 }
@@ -88,7 +76,7 @@ static char *bump(struct arena *arena, size_t bytes, size_t step) {
     char *at = arena->block->bytes + arena->used;
     arena->used += step;
     arena->total_bytes += bytes;
-    UNPOISON(at, bytes);
+    JG_UNPOISON(at, bytes);
     return at;
 }
 
@@ -106,7 +94,7 @@ static char *alloc_large(struct arena *arena, size_t bytes) {
         arena->size = arena->used = bytes;
     }
     arena->total_bytes += bytes;
-    UNPOISON(block->bytes, bytes);
+    JG_UNPOISON(block->bytes, bytes);
     return block->bytes;
 }
 

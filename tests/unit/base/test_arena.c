@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/arena.h"
 
+#include "base/poison.h"
 #include "suite.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define HAS_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HAS_ASAN 1
-#endif
-#endif
-#ifdef HAS_ASAN
-#include <sanitizer/asan_interface.h>
-#endif
 
 START_TEST(pieces_are_aligned_and_apart) {
     struct arena arena;
@@ -132,7 +122,7 @@ START_TEST(fini_of_a_fresh_arena_is_nothing) {
 END_TEST
 
 START_TEST(unused_memory_is_poisoned) {
-#ifdef HAS_ASAN
+#ifdef JG_HAS_ASAN
     struct arena arena;
     arena_init(&arena);
     char *a = arena_alloc(&arena, 10);

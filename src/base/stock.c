@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/stock.h"
+
+#include "base/poison.h"
+#include <assert.h>
+#include <stdlib.h>
+
+struct stock_piece {
+    struct stock_piece *next; /* not poisoned: a search for leaks follows it */
+    char rest[];
+};
+
+void *stock_take(struct stock *stock, size_t bytes) {
+    struct stock_piece *piece = stock->first;
+    assert(stock->piece_bytes > sizeof(*piece));
+    if (bytes > stock->piece_bytes)
+        return calloc(1, bytes);
+    if (!piece)
+        return calloc(1, stock->piece_bytes);
+    JG_UNPOISON(piece->rest, stock->piece_bytes - sizeof(*piece));
+    stock->first = piece->next;
+    stock->n--;
+    return memset(piece, 0, bytes);
+}
+
+void stock_give(struct stock *stock, void *memory, size_t bytes) {
+    struct stock_piece *piece = memory;
+    if (bytes > stock->piece_bytes || stock->n >= stock->n_most) {
+        free(memory);
+        return;
+    }
+    piece->next = stock->first;
+    stock->first = piece;
+    stock->n++;
+    JG_POISON(piece->rest, stock->piece_bytes - sizeof(*piece));
+}
+
+void stock_release(struct stock *stock) {
+    while (stock->first) {
+        struct stock_piece *piece = stock->first;
+        JG_UNPOISON(piece->rest, stock->piece_bytes - sizeof(*piece));
+        stock->first = piece->next;
+        free(piece);
+    }
+    stock->n = 0;
+}
