@@ -12,6 +12,8 @@
 #define DRAIN_COLLECT_NS (50 * NS_PER_MS)
 #define RETURNS_MAX      64 /* at once; a turn takes so many again and again */
 #define TURNS_MAX        16
+#define KEYS_BYTES       256 /* of what lies in stock */
+#define STOCK_MAX        256
 
 struct asking {
     struct exchange *x; /* NULL: it left */
@@ -25,6 +27,7 @@ struct asking {
     struct purse_question questions[LIMITER_CHARGES_MAX];
     bool is_leased;
     int64_t asked_ns; /* monotonic */
+    size_t bytes;     /* of all its memory */
     char keys[];
 };
 
@@ -34,9 +37,11 @@ static struct asking *make(struct asker *asker, struct exchange *x, unsigned whi
     size_t n_bytes = 0;
     for (size_t i = 0; i < x->n_charges; i++)
         n_bytes += x->charges[i].key.n;
-    struct asking *asking = calloc(1, sizeof(*asking) + n_bytes);
+    n_bytes += sizeof(struct asking);
+    struct asking *asking = stock_take(&asker->stock, n_bytes);
     if (!asking)
         return NULL;
+    asking->bytes = n_bytes;
     char *at = asking->keys;
     for (size_t i = 0; i < x->n_charges; i++) {
         if (!(which & 1u << i))
@@ -65,7 +70,7 @@ static void enter(struct asking *asking) {
 
 static void forget(struct asking *asking) {
     settings_unref(asking->settings);
-    free(asking);
+    stock_give(&asking->asker->stock, asking, asking->bytes);
 }
 
 static void drop(struct asking *asking) {
@@ -331,6 +336,8 @@ static void collect(struct timer *timer) {
 }
 
 void asker_start(struct asker *asker) {
+    asker->stock.piece_bytes = sizeof(struct asking) + KEYS_BYTES;
+    asker->stock.n_most = STOCK_MAX;
     if (asker->purses)
         collect(&asker->collect_timer);
 }
@@ -346,4 +353,5 @@ void asker_stop(struct asker *asker) {
         next = asking->next;
         forget(asking);
     }
+    stock_release(&asker->stock);
 }

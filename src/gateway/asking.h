@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 /* How gateway/counting.h asks Redis, and pays from leases what needs no question. */
+#include "base/stock.h"
 #include "gateway/exchange.h"
 #include "io/redis_limits.h"
 #include "limit/purses.h"
@@ -15,10 +16,11 @@ struct asker {
     void (*on_counted)(struct exchange *x);
 
     struct asking *first; /* the rest is the mechanism's */
+    struct stock stock;   /* of what asks */
     struct timer collect_timer;
     bool is_draining; /* nothing is lent to us any more */
 };
-/* Sends back leases that nobody spends, again and again. */
+/* What is set before stays; sends back leases that nobody spends, again and again. */
 void asker_start(struct asker *asker);
 void asker_drain(struct asker *asker); /* sends all back */
 void asker_stop(struct asker *asker);  /* when Redis' client is gone */

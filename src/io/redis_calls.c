@@ -10,6 +10,8 @@
 #define ARGUMENTS_BYTES_MAX (64 * 1024)
 #define REPLY_BYTES_MAX     (64 * 1024)
 #define REDIRECTIONS_MAX    3
+#define COMMAND_BYTES       1024 /* of one with some limits; larger ones do not lie in stock */
+#define COMMANDS_MAX        256  /* there */
 
 const char *redis_verdict_name(enum redis_verdict verdict) {
     static const char *const names[REDIS_VERDICTS] = {
@@ -34,7 +36,7 @@ static void command_free(struct redis_command *command) {
         command->next->previous = command->previous;
     if (!command->is_late)
         redis->stats.n_under_way--;
-    free(command);
+    stock_give(&redis->commands, command, command->bytes);
 }
 
 static void end(struct redis_command *command, enum redis_verdict verdict,
@@ -111,9 +113,11 @@ static int command_new(struct redis *redis, struct redis_call *call, const struc
         length_of(given->keys, given->n_keys) + length_of(given->others, given->n_others);
     if (n > ARGUMENTS_MAX || n_bytes > ARGUMENTS_BYTES_MAX)
         return -E2BIG;
-    struct redis_command *command = calloc(1, sizeof(*command) + n * sizeof(struct str) + n_bytes);
+    size_t all_bytes = sizeof(struct redis_command) + n * sizeof(struct str) + n_bytes;
+    struct redis_command *command = stock_take(&redis->commands, all_bytes);
     if (!command)
         return -ENOMEM;
+    command->bytes = all_bytes;
     char *bytes = (char *)&command->arguments[n];
     for (size_t i = 0; i < given->n_keys; i++)
         command->arguments[command->n++] = append(&bytes, given->keys[i]);
@@ -329,6 +333,7 @@ struct redis *redis_new(struct loop *loop, struct resolver *resolver,
         return NULL;
     redis->loop = loop;
     redis->target = target;
+    redis->commands = (struct stock){.piece_bytes = COMMAND_BYTES, .n_most = COMMANDS_MAX};
     if (target->is_tls && !(redis->tls = tls_client_new_private(target->ca_file, why))) {
         free(redis);
         return NULL;
@@ -371,5 +376,6 @@ void redis_free(struct redis *redis) {
     cluster_free(redis->cluster);
     line_free(redis->server);
     tls_client_free(redis->tls);
+    stock_release(&redis->commands);
     free(redis);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
+#include "base/stock.h"
 #include "redis_line.h"
 
 /* A client's inside: what redis_calls.c, redis_sentinel.c and redis_cluster.c share. */
@@ -12,7 +13,8 @@ struct redis {
     const struct redis_target *target;
     struct line_rules rules; /* of the servers that keep the data */
     struct redis_stats stats;
-    struct redis_command *first;       /* of all */
+    struct redis_command *first; /* of all */
+    struct stock commands;
     struct redis_line *server;         /* the only one, or the master; NULL: a Cluster */
     struct redis_sentinels *sentinels; /* or NULL */
     struct redis_cluster *cluster;     /* or NULL */

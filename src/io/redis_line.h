@@ -20,6 +20,7 @@ struct redis_line;
 struct redis_command {
     struct redis_line *line; /* in whose pipeline it is; NULL: in none */
     size_t place;            /* there */
+    size_t bytes;            /* of all its memory */
     struct timer deadline;
     struct deferred deferred; /* to be told `verdict` at the turn's end */
     enum redis_verdict verdict;
