@@ -88,7 +88,7 @@ static void tell_gone(struct redis_line *line) {
 static void shut(struct redis_line *line) {
     struct loop *loop = line->rules->loop;
     loop_timer_clear(loop, &line->timer);
-    loop_defer_cancel(loop, &line->flush);
+    loop_defer_cancel(loop, &line->departure);
     resolver_cancel(&line->lookup);
     connection_close(&line->connection);
     buffer_clear(&line->out);
@@ -134,6 +134,7 @@ void line_fall_silent(struct redis_line *line) {
         line_trouble(line, REDIS_LOST, "out of memory");
         return;
     }
+    pipeline_turn_away(line);
     line->rules->on_change(line);
 }
 

@@ -11,16 +11,31 @@
  *                                                      `--(no answer for a second)--> DOWN
  *
  * Only an UP line takes commands. A SILENT one keeps its connection: what it still answers is
- * matched with what was asked. redis_line.c has the states, redis_pipeline.c the bytes. */
+ * matched with what was asked. redis_line.c has the states, redis_pipeline.c the bytes.
+ *
+ * Commands go in packets, LINE_PACKETS of them on the way at most. While fewer are, those of one
+ * turn go at its end; else they wait, and what has gathered goes as one when a packet is answered
+ * whole (here with one on the way):
+ *
+ *   asked      a      b  c  d          e  f           g
+ *   packets    [a]             [b c d]          [e f]     [g]
+ *   answered              a ───┘        b c d ──┘     e f ┘
+ *
+ * No clock is set for it: with little to ask nothing waits, and the more there is, the more goes
+ * with one write here, one wake of the server and one read of its replies. It costs a command at
+ * most the rest of a packet's round trip. What waits was not sent, so it ends AWAY when the line
+ * falls silent or breaks, and OVERLOADED at its own deadline. A probe waits for nobody. */
 enum line_state { LINE_DOWN, LINE_CONNECTING, LINE_GREETING, LINE_UP, LINE_SILENT };
 
 struct redis_line;
 
 /* A call on its way. */
 struct redis_command {
-    struct redis_line *line; /* in whose pipeline it is; NULL: in none */
-    size_t place;            /* there */
-    size_t bytes;            /* of all its memory */
+    struct redis_line *line;              /* whose it is; NULL: nobody's */
+    bool is_waiting;                      /* for a packet; else it is in the pipeline */
+    size_t place;                         /* there */
+    struct redis_command *ahead, *behind; /* of those that wait */
+    size_t bytes;                         /* of all its memory */
     struct timer deadline;
     struct deferred deferred; /* to be told `verdict` at the turn's end */
     enum redis_verdict verdict;
@@ -53,13 +68,15 @@ struct line_rules {
     struct redis_stats *stats;
     /* It is up, or is not any more, or could not be reached. */
     void (*on_change)(struct redis_line *line);
-    /* Out of the pipeline: ANSWERED (the reply may be an error), LATE, LOST or NONSENSE. LATE with a call that heeds its late
-     * reply: still in it, as its `line` says. */
+    /* Out of the pipeline: ANSWERED (the reply may be an error), LATE, LOST or NONSENSE; or not
+     * sent at all: AWAY or OVERLOADED. LATE with a call that heeds its late reply: still in it, as
+     * its `line` says. */
     void (*on_end)(struct redis_line *line, struct redis_command *command,
                    enum redis_verdict verdict, const struct redis_reply *reply);
 };
 
-#define LINE_CALLS_MAX 1024                  /* under way */
+#define LINE_PACKETS   1                     /* on the way */
+#define LINE_CALLS_MAX 1024                  /* under way, with those that wait */
 #define LINE_PIPELINE  (LINE_CALLS_MAX + 16) /* with what the line itself asks */
 #define LINE_OUT_MAX   (4 * 1024 * 1024)     /* bytes that the server has not taken */
 #define LINE_HOST_MAX  256
@@ -73,6 +90,7 @@ enum expected_kind {
 };
 struct expected {
     enum expected_kind kind;
+    bool ends_packet;
     struct redis_command *command;
 };
 
@@ -93,11 +111,14 @@ struct redis_line {
 
     struct redis_decoder *decoder; /* of the newest connection; lives on when that is closed */
     struct buffer out;
-    struct deferred flush;
+    struct deferred departure;
     struct expected pipeline[LINE_PIPELINE]; /* a ring */
     size_t first, n_expected;
-    unsigned n_probes; /* of them */
-    int64_t clock_us;  /* the server's clock less our monotonic one; 0: not known */
+    unsigned n_probes;  /* of them */
+    unsigned n_packets; /* that are not answered whole */
+    struct redis_command *first_waiting, *last_waiting;
+    size_t n_waiting, waiting_bytes; /* places that they take in the pipeline */
+    int64_t clock_us;                /* the server's clock less our monotonic one; 0: not known */
 };
 
 struct redis_line *line_new(const struct line_rules *rules) MUST_USE; /* NULL: memory is out */
@@ -119,8 +140,9 @@ static inline bool line_is_up(const struct redis_line *line) {
     return line && line->state == LINE_UP;
 }
 
-/* To an UP line. -ENOMEM; -EBUSY: too much is under way. */
+/* To an UP line. -EBUSY: too much is under way. */
 int pipeline_send(struct redis_line *line, struct redis_command *command) MUST_USE;
+void pipeline_turn_away(struct redis_line *line);     /* what waits: ends AWAY */
 int pipeline_greet(struct redis_line *line) MUST_USE; /* ends with a probe */
 int pipeline_probe(struct redis_line *line) MUST_USE; /* at most one at a time */
 void pipeline_event(struct redis_line *line);         /* the connection has something */

@@ -64,24 +64,25 @@ static void flush(struct redis_line *line) {
     }
 }
 
-static void flush_deferred(struct deferred *deferred) {
-    flush(CONTAINER_OF(deferred, struct redis_line, flush));
+static void depart(struct deferred *deferred);
+/* What is asked in one turn goes at its end. */
+static void depart_later(struct redis_line *line) {
+    loop_defer(line->rules->loop, &line->departure, depart);
 }
 
 static size_t expect(struct redis_line *line, enum expected_kind kind,
                      struct redis_command *command) {
     assert(line->n_expected < LINE_PIPELINE);
     size_t place = (line->first + line->n_expected++) % LINE_PIPELINE;
-    line->pipeline[place] = (struct expected){kind, command};
+    line->pipeline[place] = (struct expected){.kind = kind, .command = command};
     return place;
 }
 
-/* What is asked in one turn goes in one packet. */
 static int ask(struct redis_line *line, enum expected_kind kind, const struct str *arguments,
                size_t n) {
     TRY(redis_encode(&line->out, arguments, n));
     expect(line, kind, NULL);
-    loop_defer(line->rules->loop, &line->flush, flush_deferred);
+    depart_later(line);
     return 0;
 }
 #define ASK(line, kind, ...) \
@@ -132,11 +133,82 @@ static int encode_script(struct redis_line *line, const struct redis_command *co
     return redis_encode(&line->out, all, n);
 }
 
+/* ---- packets (redis_line.h) */
+
+static size_t places_of(const struct redis_command *command) { return command->is_asking ? 2 : 1; }
+
+static void start_waiting(struct redis_line *line, struct redis_command *command) {
+    command->line = line;
+    command->is_waiting = true;
+    command->ahead = line->last_waiting;
+    command->behind = NULL;
+    *(command->ahead ? &command->ahead->behind : &line->first_waiting) = command;
+    line->last_waiting = command;
+    line->n_waiting += places_of(command);
+    line->waiting_bytes += command->bytes;
+}
+
+static void end_waiting(struct redis_command *command) {
+    struct redis_line *line = command->line;
+    *(command->ahead ? &command->ahead->behind : &line->first_waiting) = command->behind;
+    *(command->behind ? &command->behind->ahead : &line->last_waiting) = command->ahead;
+    line->n_waiting -= places_of(command);
+    line->waiting_bytes -= command->bytes;
+    command->is_waiting = false;
+}
+
+static int encode(struct redis_line *line, struct redis_command *command) {
+    if (command->is_asking)
+        TRY(ASK(line, EXPECT_OK, STR("ASKING")));
+    TRY(command->script ? encode_script(line, command)
+                        : redis_encode(&line->out, command->arguments, command->n));
+    command->place = expect(line, EXPECT_REPLY, command);
+    return 0;
+}
+
+static int pack(struct redis_line *line) {
+    assert(line->state == LINE_UP);
+    while (line->first_waiting) {
+        struct redis_command *command = line->first_waiting;
+        TRY(encode(line, command));
+        end_waiting(command);
+    }
+    size_t last = (line->first + line->n_expected - 1) % LINE_PIPELINE;
+    line->pipeline[last].ends_packet = true;
+    line->n_packets++;
+    return 0;
+}
+
+static void depart(struct deferred *deferred) {
+    struct redis_line *line = CONTAINER_OF(deferred, struct redis_line, departure);
+    if (line->first_waiting && line->n_packets < LINE_PACKETS && pack(line) < 0)
+        line_trouble(line, REDIS_LOST, "out of memory");
+    else
+        flush(line);
+}
+
 /* ---- calls */
+
+static void end_unsent(struct redis_command *command, enum redis_verdict verdict) {
+    struct redis_line *line = command->line;
+    end_waiting(command);
+    loop_timer_clear(line->rules->loop, &command->deadline);
+    command->line = NULL;
+    line->rules->on_end(line, command, verdict, NULL);
+}
+
+void pipeline_turn_away(struct redis_line *line) {
+    while (line->first_waiting)
+        end_unsent(line->first_waiting, REDIS_AWAY);
+}
 
 static void on_late(struct timer *timer) {
     struct redis_command *command = CONTAINER_OF(timer, struct redis_command, deadline);
     struct redis_line *line = command->line;
+    if (command->is_waiting) {
+        end_unsent(command, REDIS_OVERLOADED);
+        return;
+    }
     struct expected *expected = &line->pipeline[command->place];
     expected->command = NULL; /* should the line fail now, it has ended already */
     command->line = NULL;
@@ -152,16 +224,12 @@ static void on_late(struct timer *timer) {
 int pipeline_send(struct redis_line *line, struct redis_command *command) {
     assert(line->state == LINE_UP);
     assert(!command->line);
-    if (line->n_expected + 2 > LINE_CALLS_MAX || buffer_length(&line->out) > LINE_OUT_MAX)
+    if (line->n_expected + line->n_waiting + 2 > LINE_CALLS_MAX ||
+        buffer_length(&line->out) + line->waiting_bytes > LINE_OUT_MAX)
         return -EBUSY;
-    if (command->is_asking)
-        TRY(ASK(line, EXPECT_OK, STR("ASKING")));
-    TRY(command->script ? encode_script(line, command)
-                        : redis_encode(&line->out, command->arguments, command->n));
-    command->line = line;
-    command->place = expect(line, EXPECT_REPLY, command);
+    start_waiting(line, command);
     loop_timer_set(line->rules->loop, &command->deadline, command->due_ns, on_late);
-    loop_defer(line->rules->loop, &line->flush, flush_deferred);
+    depart_later(line);
     return 0;
 }
 
@@ -171,6 +239,8 @@ static struct expected take_first(struct redis_line *line) {
     line->n_expected--;
     if (first.kind == EXPECT_LIFE)
         line->n_probes--;
+    if (first.ends_packet)
+        line->n_packets--;
     if (first.command) {
         loop_timer_clear(line->rules->loop, &first.command->deadline);
         first.command->line = NULL;
@@ -185,6 +255,7 @@ void pipeline_fail(struct redis_line *line, enum redis_verdict verdict) {
         if (first.command)
             line->rules->on_end(line, first.command, verdict, NULL);
     }
+    pipeline_turn_away(line);
 }
 
 /* ---- in */
@@ -295,5 +366,5 @@ void pipeline_event(struct redis_line *line) {
     }
     read_all(line);
     if (is_talking(line))
-        flush(line);
+        depart_later(line);
 }
