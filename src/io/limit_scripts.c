@@ -5,8 +5,11 @@
  * do with leases is limit/lease.c's lease_return and lease_take, in this order. */
 #include "limit_scripts.h"
 
+#include "base/pen.h"
 #include <assert.h>
-#include <stdio.h>
+
+#define NUMBERS_MAX 16 /* of a key */
+_Static_assert(3 + NUMBERS_MAX * (2 + PEN_U64_MAX) <= LIMIT_WORDS_MAX, "all words fit");
 
 /* What both know of a key. `words` are numbers, named in the order of their coming. `value` is A:B, and while something is lent
  * A:B:EPOCH:LENT:BEFORE. */
@@ -180,15 +183,19 @@ void telling_begin(struct telling *t, bool counts) {
     t->arguments[0] = counts ? STR("1") : STR("0");
 }
 
+static char *pen_i64(char *at, int64_t value) {
+    uint64_t size = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    return pen_u64(value < 0 ? pen_byte(at, '-') : at, size);
+}
+
 /* A 0 is what the name of the kind stands for: in Lua it is true. */
 static void tell(struct telling *t, enum limit_kind kind, const int64_t *numbers, size_t n) {
-    char *at = t->words[t->n_keys], *end = at + LIMIT_WORDS_MAX;
-    at += snprintf(at, LIMIT_WORDS_MAX, "%s 0", kind == LIMIT_RATE ? "r" : "q");
-    for (size_t i = 0; i < n; i++) {
-        at += snprintf(at, (size_t)(end - at), " %lld", (long long)numbers[i]);
-        assert(at < end);
-    }
-    t->arguments[1 + t->n_keys] = str_of(t->words[t->n_keys]);
+    char *words = t->words[t->n_keys], *at = words;
+    assert(n <= NUMBERS_MAX);
+    at = pen_str(at, kind == LIMIT_RATE ? STR("r 0") : STR("q 0"));
+    for (size_t i = 0; i < n; i++)
+        at = pen_i64(pen_byte(at, ' '), numbers[i]);
+    t->arguments[1 + t->n_keys] = (struct str){words, (size_t)(at - words)};
     t->keys[t->n_keys] = str_of(t->names[t->n_keys]);
     t->n_keys++;
 }
@@ -199,14 +206,14 @@ void tell_taking(struct telling *t, const struct limit_charge *charge,
     const struct lease_rest nothing = {0}, *rest = wish ? &wish->rest : &nothing;
     int64_t cost = charge->cost < REDIS_COUNTER_MAX / 4 ? charge->cost : REDIS_COUNTER_MAX / 4;
     int64_t capacity = limit_capacity(policy), near = capacity * LEASE_NEAR_PERCENT / 100;
-    int64_t numbers[16] = {policy->is_shadow,
-                           cost,
-                           wish ? wish->wanted : 0,
-                           capacity * LEASE_SHARE_PERCENT / 100,
-                           rest->left,
-                           rest->lent,
-                           rest->epoch,
-                           0};
+    int64_t numbers[NUMBERS_MAX] = {policy->is_shadow,
+                                    cost,
+                                    wish ? wish->wanted : 0,
+                                    capacity * LEASE_SHARE_PERCENT / 100,
+                                    rest->left,
+                                    rest->lent,
+                                    rest->epoch,
+                                    0};
     int64_t *own = &numbers[7];
     if (policy->kind == LIMIT_QUOTA) {
         own[0] = policy->quota.limit;
@@ -228,7 +235,7 @@ void tell_taking(struct telling *t, const struct limit_charge *charge,
 
 void tell_return(struct telling *t, enum limit_kind kind, const struct bucket_rule *rate,
                  const struct lease_rest *rest) {
-    int64_t numbers[16] = {0, 0, 0, 0, rest->left, rest->lent, rest->epoch, 0};
+    int64_t numbers[NUMBERS_MAX] = {0, 0, 0, 0, rest->left, rest->lent, rest->epoch, 0};
     int64_t *own = &numbers[7];
     if (kind == LIMIT_RATE) {
         own[0] = rate->count;
