@@ -72,9 +72,10 @@ static int64_t window_s(const struct limit_policy *policy, const struct limit_st
     return s > 0 ? s : 1;
 }
 
-/* On our own paths other groups' limits stand in the body alone: in a field each name stands once. */
+/* On our own paths other groups' limits stand in the body alone: in a field each name stands once. What the operator looks at is
+ * another's. */
 static bool is_reported(const struct exchange *x, const struct limit_policy *policy) {
-    return !policy->is_shadow && (x->route || policy->group.n == 0);
+    return !x->is_for_admin && !policy->is_shadow && (x->route || policy->group.n == 0);
 }
 
 /* "name";x=N;y=M, after what separates it from the one before. */
@@ -101,50 +102,102 @@ static int64_t until_change_ns(const struct exchange *x, size_t i) {
     return state->allowed ? state->reset_ns : limit_retry_after_s(state) * NS_PER_S;
 }
 
-/* What is concurrent has no window; it is free again when others end. */
-static int add_holds(const struct exchange *x, struct buffer *fields, struct str *separator,
-                     bool says_policy) {
-    for (size_t i = 0; i < x->n_holds; i++) {
-        const struct limit_policy *policy = x->holds[i].policy;
+static int add_charges(const struct exchange *x, struct buffer *fields, struct str *separator,
+                       bool says_policy) {
+    for (size_t i = 0; i < x->outcome.n; i++) {
+        const struct limit_policy *policy = x->charges[i].policy;
+        const struct limit_state *state = &x->outcome.states[i];
         if (!is_reported(x, policy))
             continue;
-        TRY(buffer_append(fields, *separator));
-        TRY(buffer_printf(fields, "\"" STR_FMT "\"", STR_ARG(policy->name)));
         if (says_policy)
-            TRY(buffer_printf(fields, ";q=%lld;qu=\"concurrent-requests\"",
-                              (long long)policy->concurrent));
+            TRY(add_item(fields, *separator, policy->name, "qw", limit_capacity(policy),
+                         window_s(policy, state)));
         else
-            TRY(buffer_printf(fields, ";r=%lld", (long long)holds_remaining(&x->holds[i])));
+            TRY(add_item(fields, *separator, policy->name, "rt", state->remaining,
+                         ceil_s(until_change_ns(x, i))));
         *separator = STR(", ");
     }
     return 0;
 }
 
+/* What is concurrent has no window; it is free again when others end. */
+static int add_concurrent(struct buffer *fields, struct str *separator, struct str name,
+                          bool says_policy, int64_t n) {
+    TRY(buffer_append(fields, *separator));
+    TRY(buffer_printf(fields,
+                      says_policy ? "\"" STR_FMT "\";q=%lld;qu=\"concurrent-requests\""
+                                  : "\"" STR_FMT "\";r=%lld",
+                      STR_ARG(name), (long long)n));
+    *separator = STR(", ");
+    return 0;
+}
+
+static int add_holds(const struct exchange *x, struct buffer *fields, struct str *separator,
+                     bool says_policy) {
+    for (size_t i = 0; i < x->n_holds; i++) {
+        const struct limit_policy *policy = x->holds[i].policy;
+        if (is_reported(x, policy))
+            TRY(add_concurrent(fields, separator, policy->name, says_policy,
+                               says_policy ? policy->concurrent : holds_remaining(&x->holds[i])));
+    }
+    return 0;
+}
+
+/* What refused the request and is no limit of its route: named as its setting is. */
+struct ceiling {
+    const char *name; /* NULL: nothing */
+    int64_t most;
+    int64_t window_s, wait_s; /* 0: so many at once */
+};
+
+static int64_t failures_wait_s(const struct exchange *x) {
+    return x->retry_ns > NS_PER_S ? ceil_s(x->retry_ns) : 1;
+}
+
+static struct ceiling ceiling_of(const struct exchange *x) {
+    const struct settings *s = x->settings;
+    if (x->problem == PROBLEM_TOO_MANY_FAILURES)
+        return (struct ceiling){"auth_failures", limit_capacity(&s->auth_failures),
+                                window_s(&s->auth_failures, NULL), failures_wait_s(x)};
+    if (x->problem == PROBLEM_TOO_MANY_AT_ONCE)
+        return (struct ceiling){.name = "http.max_requests_per_ip",
+                                .most = s->http.max_requests_per_ip};
+    if (x->problem == PROBLEM_TOO_MANY_STREAMS && x->counts_for_ip)
+        return (struct ceiling){.name = "websockets.max_per_subject",
+                                .most = s->websockets.max_per_subject};
+    if (x->problem == PROBLEM_TOO_MANY_STREAMS)
+        return (struct ceiling){.name = "websockets.max_per_ip", .most = s->websockets.max_per_ip};
+    return (struct ceiling){0};
+}
+
+static int add_ceiling(const struct exchange *x, struct buffer *fields, struct str *separator,
+                       bool says_policy) {
+    struct ceiling ceiling = ceiling_of(x);
+    struct str name = str_of(ceiling.name ? ceiling.name : "");
+    if (!ceiling.name)
+        return 0;
+    if (ceiling.window_s == 0)
+        return add_concurrent(fields, separator, name, says_policy, says_policy ? ceiling.most : 0);
+    TRY(says_policy ? add_item(fields, *separator, name, "qw", ceiling.most, ceiling.window_s)
+                    : add_item(fields, *separator, name, "rt", 0, ceiling.wait_s));
+    *separator = STR(", ");
+    return 0;
+}
+
+static int add_all(const struct exchange *x, struct buffer *fields, struct str *separator,
+                   bool says_policy) {
+    TRY(add_ceiling(x, fields, separator, says_policy));
+    TRY(add_charges(x, fields, separator, says_policy));
+    return add_holds(x, fields, separator, says_policy);
+}
+
 static int add_limits(const struct exchange *x, struct buffer *fields) {
     struct str separator = STR("ratelimit-policy: ");
-    if (x->is_for_admin) /* what it looks at is another's */
-        return 0;
-    for (size_t i = 0; i < x->outcome.n; i++) {
-        const struct limit_policy *policy = x->charges[i].policy;
-        if (!is_reported(x, policy))
-            continue;
-        TRY(add_item(fields, separator, policy->name, "qw", limit_capacity(policy),
-                     window_s(policy, &x->outcome.states[i])));
-        separator = STR(", ");
-    }
-    TRY(add_holds(x, fields, &separator, true));
+    TRY(add_all(x, fields, &separator, true));
     if (!str_eq(separator, STR(", ")))
         return 0;
     separator = STR("\r\nratelimit: ");
-    for (size_t i = 0; i < x->outcome.n; i++) {
-        const struct limit_state *state = &x->outcome.states[i];
-        if (!is_reported(x, x->charges[i].policy))
-            continue;
-        int64_t t = ceil_s(until_change_ns(x, i));
-        TRY(add_item(fields, separator, x->charges[i].policy->name, "rt", state->remaining, t));
-        separator = STR(", ");
-    }
-    TRY(add_holds(x, fields, &separator, false));
+    TRY(add_all(x, fields, &separator, false));
     return buffer_append(fields, STR("\r\n"));
 }
 
@@ -346,7 +399,7 @@ static int64_t retry_after_s(const struct exchange *x) {
     if (x->problem == PROBLEM_TOO_MANY_STREAMS)
         return STREAMS_RETRY_S;
     if (x->problem == PROBLEM_TOO_MANY_FAILURES)
-        return x->retry_ns > NS_PER_S ? ceil_s(x->retry_ns) : 1;
+        return failures_wait_s(x);
     bool is_passing =
         x->problem == PROBLEM_TOO_MANY_AT_ONCE || problem_row(x->problem)->status == 503;
     return is_passing ? OVERLOAD_RETRY_S : 0;

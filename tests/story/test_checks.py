@@ -78,7 +78,9 @@ class Checks(Story):
             self.assertEqual({self.get("/mine", token=known).status for _ in range(50)}, {200})
             self.assertEqual(self.one(self.token(), NEWCOMER).status, 200)  # who has to be checked, too
             self.assertEqual(self.one(known, STRANGER).status, 200)  # what is remembered needs no check, whoever brings it
-            self.assertEqual(self.one(self.token(), STRANGER).status, 429)
+            refused = self.one(self.token(), STRANGER)
+            self.assertEqual((refused.status, refused.get("ratelimit-policy")), (429, '"auth_failures";q=20;w=72000'))
+            self.assertEqual(refused.get("ratelimit"), f'"auth_failures";r=0;t={refused.get("retry-after")}')
         self.assertEqual(set(flood.told), {(401, "bad_jwt"), (429, "too_many_failures")})
         # Those that were waiting for their check when the last of the twenty failed are checked still.
         self.assertIn(flood.told[401, "bad_jwt"], range(20, 20 + 6))

@@ -331,6 +331,8 @@ class Full(ClientStory):
             refused = self.get("/open", [("Origin", "https://app.test")])
             self.assert_problem(refused, 429, "too_many_streams")
             self.assertEqual(refused.get("retry-after"), "1")
+            self.assertEqual(refused.get("ratelimit-policy"), '"http.max_requests_per_ip";q=5;qu="concurrent-requests"')
+            self.assertEqual(refused.get("ratelimit"), '"http.max_requests_per_ip";r=0')
         with Wire.to(self.gateway.port, source="127.0.0.2") as other:
             other.send(GET)
             self.project.wait(lambda: self.project.open_connections == 6, what="the request of another")

@@ -322,6 +322,8 @@ class Limits(SocketStory):
         answer = refused.answer()
         self.assert_problem(answer, 429, "too_many_streams")
         self.assertGreaterEqual(int(answer.get("retry-after")), 1)
+        self.assertIn('"websockets.max_per_ip";q=3;qu="concurrent-requests"', answer.get("ratelimit-policy"))
+        self.assertIn('"websockets.max_per_ip";r=0', answer.get("ratelimit"))
         self.assertEqual(len(self.project.requests), 3)
         self.assertEqual(self.gateway.metrics()["jotgate_refusals_total{verdict=\"too_many_streams\"}"], 1)
         wires[0].reset()
@@ -341,7 +343,9 @@ class Limits(SocketStory):
         for target, changes in (("/users", {"Sec_WebSocket_Protocol": f"chat, jwt-{ada}"}), ("/users", {"Authorization": f"bearer {ada}"})):
             wire = self.wire()
             wire.send(handshake(target, **changes))
-            self.assert_problem(wire.answer(), 429, "too_many_streams")
+            answer = wire.answer()
+            self.assert_problem(answer, 429, "too_many_streams")
+            self.assertIn('"websockets.max_per_subject";r=0', answer.get("ratelimit"))
         self.open("/users", Sec_WebSocket_Protocol=f"chat, jwt-{bob}")
         self.open("/ws")
 

@@ -62,6 +62,7 @@ START_TEST(who_has_not_the_token_is_refused_and_soon_not_even_looked_at) {
                      401);
     ck_assert_int_eq(call("PUT", "/_jotgate/subjects/ada", "", "{}"), 429);
     ASSERT_SAYS(&s, "code", "too_many_failures");
+    ck_assert_str_eq(FIELD(&s, "RateLimit-Policy"), "\"auth_failures\";q=3;w=3600");
     ck_assert_int_eq(put("/_jotgate/subjects/ada", "{}"), 200);
     stage_close(&s);
 }

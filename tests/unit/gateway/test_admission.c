@@ -58,6 +58,9 @@ START_TEST(a_client_may_have_so_many_under_way_and_no_more) {
     ck_assert_int_eq(status_of(REQUEST), 429);
     ck_assert_ptr_nonnull(
         strstr(TEXT(&s, STR_FMT, STR_ARG(buffer_bytes(&s.answer.body))), "\"too_many_streams\""));
+    ck_assert_str_eq(FIELD(&s, "RateLimit-Policy"),
+                     "\"http.max_requests_per_ip\";q=1;qu=\"concurrent-requests\"");
+    ck_assert_str_eq(FIELD(&s, "RateLimit"), "\"http.max_requests_per_ip\";r=0");
     ck_assert_int_eq(
         status_of("GET /open/x HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n"), 429);
     close(upstream);

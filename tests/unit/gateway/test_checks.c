@@ -41,6 +41,9 @@ START_TEST(too_many_bad_tokens_are_refused_before_the_next_is_checked) {
     ck_assert_ptr_nonnull(retry);
     uint64_t seconds;
     ck_assert(str_to_u64(retry->value, &seconds) && seconds > 1000 && seconds <= 1200);
+    ck_assert_str_eq(FIELD(&s, "RateLimit-Policy"), "\"auth_failures\";q=3;w=3600");
+    ck_assert_str_eq(FIELD(&s, "RateLimit"),
+                     TEXT(&s, "\"auth_failures\";r=0;t=%u", (unsigned)seconds));
     ck_assert_int_eq(usage(good), 200);                            /* is remembered */
     ck_assert_int_eq(usage(bearer(&s, "\"sub\":\"eve\"")), 429);   /* would be checked */
     ck_assert_int_eq(usage(""), 200);                              /* has none */
