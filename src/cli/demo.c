@@ -202,13 +202,14 @@ static struct settings *demo_settings(const struct demo *demo) {
 
 static int live(const struct demo *demo) {
     struct server *server = NULL;
-    char why[256] = "unreadable settings";
+    char why[256] = "the log cannot be started";
     int code = EXIT_CANNOT_START;
     struct settings *settings = demo_settings(demo);
-    if (settings &&
-        log_start((enum log_format)settings->log_format, (enum log_level)settings->log_level) ==
-            0 &&
-        server_start(&server, settings, why) == 0) {
+    if (!settings) {
+        code = EXIT_USAGE; /* what is wrong was told: the environment has a say */
+    } else if (log_start((enum log_format)settings->log_format,
+                         (enum log_level)settings->log_level) == 0 &&
+               server_start(&server, settings, why) == 0) {
         if (demo->once) {
             code = show_all(demo);
         } else {

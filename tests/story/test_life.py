@@ -305,6 +305,13 @@ class Commands(unittest.TestCase):
         for arguments in (["bananas"], ["run", "--bananas"], ["check", "-c"], ["mint"], ["verify"]):
             self.ok(*arguments, code=2)
 
+    def test_settings_that_cannot_be_read_are_two(self):
+        for more in (["--listen", "nope"], ["--listen", "127.0.0.1:70000"]):
+            self.ok("demo", "--once", *more, code=2)
+        for name, value in (("LIMITS", "nope"), ("SUPABASE_SECRET_KEY", "")):
+            status, out, err = run_program("demo", "--once", "--listen", "127.0.0.1:0", env={name: value})
+            self.assertEqual((status, f"env:{name}" in err), (2, True), out + err)
+
     def test_check_shows_the_settings_and_masks_the_secrets(self):
         secret = "a-very-secret-secret-of-forty-characters"
         env = {"SUPABASE_URL": "https://abc.supabase.co", "SUPABASE_JWT_SECRET": secret, "SUPABASE_SECRET_KEY": "sb_secret_hidden_hidden"}
