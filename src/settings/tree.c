@@ -56,12 +56,6 @@ static struct branch *new_branch(struct reader *r, const yaml_node_t *node, stru
     return b;
 }
 
-static bool is_own_tag(const yaml_node_t *node) {
-    const char *tag = (const char *)node->tag;
-    return !tag || strcmp(tag, YAML_STR_TAG) == 0 || strcmp(tag, YAML_SEQ_TAG) == 0 ||
-           strcmp(tag, YAML_MAP_TAG) == 0;
-}
-
 static bool add_list(struct reader *r, yaml_document_t *document, const yaml_node_t *node,
                      struct branch *b, int depth) {
     struct branch **end = &b->children;
@@ -122,10 +116,6 @@ static struct branch *build(struct reader *r, yaml_document_t *document, int ind
     if (!b)
         return NULL;
     assert(depth <= DEPTH_MAX); /* check_events was there before */
-    if (!is_own_tag(node)) {
-        reader_error(r, b, "YAML tags are not understood");
-        return NULL;
-    }
     if (node->type == YAML_SCALAR_NODE &&
         memchr(node->data.scalar.value, '\0', node->data.scalar.length)) {
         reader_error(r, b, "has a NUL in it");
@@ -158,6 +148,13 @@ static bool has_anchor(const yaml_event_t *event) {
            (event->type == YAML_MAPPING_START_EVENT && event->data.mapping_start.anchor);
 }
 
+/* Also one that says what is so anyhow: !!map {}. */
+static bool has_tag(const yaml_event_t *event) {
+    return (event->type == YAML_SCALAR_EVENT && event->data.scalar.tag) ||
+           (event->type == YAML_SEQUENCE_START_EVENT && event->data.sequence_start.tag) ||
+           (event->type == YAML_MAPPING_START_EVENT && event->data.mapping_start.tag);
+}
+
 static int depth_step(const yaml_event_t *event) {
     bool opens =
         event->type == YAML_SEQUENCE_START_EVENT || event->type == YAML_MAPPING_START_EVENT;
@@ -183,6 +180,8 @@ static bool check_events(struct reader *r, struct str text) {
         depth += depth_step(&event);
         if (has_anchor(&event))
             wrong = "YAML anchors and aliases are not understood; write the value out";
+        else if (has_tag(&event))
+            wrong = "YAML tags are not understood";
         else if (depth > DEPTH_MAX)
             wrong = "nested too deeply";
         if (wrong)

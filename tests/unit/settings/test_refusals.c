@@ -117,10 +117,15 @@ START_TEST(anchors_aliases_and_tags_are_refused) {
         {"drain: &d { delay: 1s }\n", "f.yaml:2:8: ", "anchors and aliases"},
         {"routes: &r []\n", "f.yaml:2:9: ", "anchors and aliases"},
         {"admin: *nothing\n", "f.yaml:2:8: ", "anchors and aliases"},
-        {"workers: !!int 2\n", "f.yaml:2:10: workers: ", "tags"},
-        {"workers: !mine 2\n", "f.yaml:2:10: workers: ", "tags"},
-        {"drain: !!python/object { delay: 1s }\n", "f.yaml:2:8: drain: ", "tags"},
-        {"workers: !!strange 2\n", "f.yaml:2:10: workers: ", "tags"},
+        {"workers: !!int 2\n", "f.yaml:2:10: ", "tags"},
+        {"workers: !mine 2\n", "f.yaml:2:10: ", "tags"},
+        {"drain: !!python/object { delay: 1s }\n", "f.yaml:2:8: ", "tags"},
+        {"workers: !!strange 2\n", "f.yaml:2:10: ", "tags"},
+        {"limits: !!map {}\n", "f.yaml:2:9: ", "tags"},
+        {"routes: !!seq []\n", "f.yaml:2:9: ", "tags"},
+        {"admin: !!str 1\n", "f.yaml:2:8: ", "tags"},
+        {"admin: ! \"\"\n", "f.yaml:2:8: ", "tags"},
+        {"? !!str admin\n: \"\"\n", "f.yaml:2:3: ", "tags"},
     };
     ALL_ARE_REFUSED(rows);
 }
