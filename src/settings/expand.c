@@ -30,7 +30,10 @@ static bool read_secret_file(struct reader *r, const struct branch *at, struct s
         struct str secret = buffer_bytes(&text);
         while (str_ends(secret, STR("\n")) || str_ends(secret, STR("\r")))
             secret.n--;
-        *value = arena_copy(r->arena, secret);
+        if (secret.n > 0)
+            *value = arena_copy(r->arena, secret);
+        else
+            reader_error(r, at, STR_FMT "_FILE names a file that is empty", STR_ARG(name));
     } else {
         reader_error(r, at, STR_FMT "_FILE names a file that cannot be read: %s", STR_ARG(name),
                      failure == -EFBIG ? "larger than 64 KiB" : file_why(failure));

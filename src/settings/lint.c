@@ -373,11 +373,17 @@ static bool has_secret(const struct settings *s) {
     return false;
 }
 
+/* What is empty says nothing. NULL: it is not set. */
+static const char *variable(const char *name) {
+    const char *value = getenv(name);
+    return value && value[0] ? value : NULL;
+}
+
 static void check_variables(struct lint *lint) {
     static const char *const modes[] = {"enforce", "shadow", "off"};
     const struct settings *s = lint->s;
-    const char *per_user = getenv("LIMIT_PER_USER"), *per_ip = getenv("LIMIT_PER_IP");
-    const char *mode = getenv("LIMITS");
+    const char *per_user = variable("LIMIT_PER_USER"), *per_ip = variable("LIMIT_PER_IP");
+    const char *mode = variable("LIMITS");
     if (per_user && !is_rate_in_use(s, per_user, true))
         find(lint, "LIMIT_PER_USER is set, but 'plans' does not use it; write rate: "
                    "${LIMIT_PER_USER:-1200/minute}");
@@ -386,7 +392,7 @@ static void check_variables(struct lint *lint) {
                    "${LIMIT_PER_IP:-600/minute}");
     if (mode && strcmp(mode, modes[s->limits_mode]) != 0)
         find(lint, "LIMITS is set, but 'limits_mode' does not use it; write ${LIMITS:-enforce}");
-    if ((getenv("SUPABASE_JWT_SECRET") || getenv("SUPABASE_JWT_SECRET_FILE")) && !has_secret(s))
+    if ((variable("SUPABASE_JWT_SECRET") || variable("SUPABASE_JWT_SECRET_FILE")) && !has_secret(s))
         find(lint, "SUPABASE_JWT_SECRET is set, but no issuer uses it; write hs256_secret: "
                    "${SUPABASE_JWT_SECRET:-}");
 }

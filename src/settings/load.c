@@ -219,7 +219,7 @@ static bool read_supabase_url(struct reader *r, const struct branch *b, void *ta
 static bool read_public_key(struct reader *r, const struct branch *b, void *target) {
     const struct str *key = target;
     struct token_hint hint;
-    if (!read_secret(r, b, target))
+    if (!read_key(r, b, target))
         return false;
     bool is_secret = str_starts(*key, STR("sb_secret_")) ||
                      (token_peek(*key, &hint, r->arena) && str_eq(hint.role, STR("service_role")));
@@ -238,7 +238,7 @@ static bool read_signing_key(struct reader *r, const struct branch *b, void *tar
     if (!read_scalar(r, b, key, NULL))
         return false;
     bool has_lines = str_starts(*key, STR("{")) || str_starts(*key, STR("-----BEGIN"));
-    if (!has_lines && !read_secret(r, b, target))
+    if (!has_lines && !read_key(r, b, target))
         return false;
     int failure = key->n > 0 ? signer_new_for(&signer, *key, why) : 0;
     signer_free(signer);
@@ -403,12 +403,11 @@ static const struct entry sections[] = {
 
 /* ---- what only the environment says ---- */
 
-/* A secret that is set but empty looks like one that is not set, and is not. */
+/* Secrets by which callers are told apart: without a value they would let through whom they are there to stop. A public key, the admin
+ * token and the signing key open nothing by not being there, so an empty one, as compose files pass it, is none. */
 static bool refuse_empty(struct reader *r) {
-    static const char *const names[] = {"SUPABASE_JWT_SECRET",       "SUPABASE_SECRET_KEY",
-                                        "SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_ANON_KEY",
-                                        "SUPABASE_PUBLISHABLE_KEY",  "SUPABASE_SIGNING_KEY",
-                                        "JOTGATE_ADMIN_TOKEN"};
+    static const char *const names[] = {"SUPABASE_JWT_SECRET", "SUPABASE_SECRET_KEY",
+                                        "SUPABASE_SERVICE_ROLE_KEY"};
     bool is_good = true;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         const char *value = getenv(names[i]);
@@ -426,7 +425,7 @@ static bool read_environment(struct reader *r, struct settings *s) {
                            .text = STR("${JOTGATE_ADMIN_TOKEN:-}"),
                            .is_default = true};
     bool is_good = refuse_empty(r);
-    if (!read_secret(r, &token, &s->admin_token))
+    if (!read_key(r, &token, &s->admin_token))
         return false;
     if (s->admin_token.n > 0 && s->admin_token.n < ADMIN_TOKEN_LEAST) {
         reader_error(r, &token, "is %zu bytes long; expected at least %d", s->admin_token.n,

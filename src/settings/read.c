@@ -67,6 +67,19 @@ bool read_string(struct reader *r, const struct branch *b, void *target) {
     return read_scalar(r, b, target, NULL);
 }
 
+static bool refuse_spaces(struct reader *r, const struct branch *b, struct str text) {
+    for (size_t i = 0; i < text.n; i++)
+        if ((unsigned char)text.at[i] <= ' ' || text.at[i] == 127) {
+            reader_error(r, b, "has a space or control character in it");
+            return false;
+        }
+    return true;
+}
+
+bool read_key(struct reader *r, const struct branch *b, void *target) {
+    return read_scalar(r, b, target, NULL) && refuse_spaces(r, b, *(struct str *)target);
+}
+
 /* An empty secret is a hole that looks like a wall: only a variable that is not set at all means "none". */
 bool read_secret(struct reader *r, const struct branch *b, void *target) {
     struct str *secret = target;
@@ -77,12 +90,7 @@ bool read_secret(struct reader *r, const struct branch *b, void *target) {
         reader_error(r, b, "is set but empty; unset it or give it a value");
         return false;
     }
-    for (size_t i = 0; i < secret->n; i++)
-        if ((unsigned char)secret->at[i] <= ' ' || secret->at[i] == 127) {
-            reader_error(r, b, "has a space or control character in it");
-            return false;
-        }
-    return true;
+    return refuse_spaces(r, b, *secret);
 }
 
 static bool read_unit(struct reader *r, const struct branch *b,

@@ -20,8 +20,10 @@ bool read_section(struct reader *r, const struct branch *map, const struct entry
 
 bool read_string(struct reader *r, const struct branch *b,
                  void *target); /* struct str; may be empty */
+bool read_key(struct reader *r, const struct branch *b,
+              void *target); /* struct str; no spaces; empty is none */
 bool read_secret(struct reader *r, const struct branch *b,
-                 void *target); /* struct str; unset is none, set but empty is refused */
+                 void *target); /* the same; unset is none, set but empty is refused */
 bool read_duration(struct reader *r, const struct branch *b, void *target); /* int64_t ns */
 bool read_seconds(struct reader *r, const struct branch *b,
                   void *target); /* int64_t s; whole seconds */

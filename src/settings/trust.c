@@ -40,7 +40,8 @@ bool read_trust(struct reader *r, const struct branch *b, void *target) {
     if (!read_choice(r, b, names, 3, &choice))
         return false;
     trust->kind = kinds[choice];
-    if (choice == 0 && getenv("FLY_APP_NAME"))
+    const char *fly = getenv("FLY_APP_NAME");
+    if (choice == 0 && fly && fly[0]) /* empty: elsewhere, by a file that passes the name on */
         trust->kind = TRUST_FLY;
     return true;
 }

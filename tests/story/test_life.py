@@ -281,6 +281,15 @@ class Start(Story):
             self.assertEqual(code, 2, out + err)
             self.assertIn("SUPABASE_JWT_SECRET", out + err)
 
+    def test_a_name_without_a_value_is_as_good_as_unset(self):
+        names = ("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY", "JOTGATE_ADMIN_TOKEN", "LIMITS", "LIMIT_PER_USER", "LIMIT_PER_IP", "FLY_APP_NAME")
+        code, out, err = run_program("check", env=dict.fromkeys(names, "") | {"SUPABASE_URL": "https://abc.supabase.co"})
+        self.assertNotIn("is set", out + err)
+        self.assertIn(code, (0, 1), out + err)
+        for name in ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY"):
+            code, out, err = run_program("check", env={"SUPABASE_URL": "https://abc.supabase.co", name: ""})
+            self.assertEqual((code, f"env:{name}: is set but empty" in err), (2, True), out + err)
+
     def test_without_a_project_it_says_what_to_set(self):
         code, out, err = run_program("run")
         self.assertEqual(code, 2)

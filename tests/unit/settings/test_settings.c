@@ -177,6 +177,38 @@ START_TEST(every_variable_has_its_say) {
 }
 END_TEST
 
+/* Compose files pass names that nobody gave a value. */
+START_TEST(a_name_without_a_value_is_not_set) {
+    static const char *const names[] = {"SUPABASE_JWT_ISSUER",
+                                        "SUPABASE_PUBLISHABLE_KEY",
+                                        "SUPABASE_ANON_KEY",
+                                        "SUPABASE_SIGNING_KEY",
+                                        "JOTGATE_ADMIN_TOKEN",
+                                        "SUPABASE_REGION",
+                                        "LIMIT_PER_USER",
+                                        "LIMIT_PER_IP",
+                                        "LIMITS",
+                                        "REDIS_URL",
+                                        "PORT",
+                                        "FLY_APP_NAME"};
+    rig_setup();
+    setenv("SUPABASE_URL", "https://abc.supabase.co", 1);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        setenv(names[i], "", 1);
+    ck_assert_msg(rig_environment() == 0, "%s", rig.said);
+    const struct settings *s = rig.settings;
+    ck_assert(s->sources[0].is_auto && s->trust.kind == TRUST_PEER);
+    ck_assert_uint_eq(s->project.publishable.n + s->project.anon.n + s->signing_key.n, 0);
+    ck_assert_uint_eq(s->admin_token.n + s->redis.url.n, 0);
+    assert_rate(&s->plans.tiers[0].groups[0].policies[0], 1200, 60, 1200);
+    ck_assert(s->limits_mode == LIMITS_ENFORCE && is(s->listen, "[::]:8080"));
+    static const char text[] = "supabase: { url: http://a, publishable_key: "
+                               "\"${SUPABASE_PUBLISHABLE_KEY:-}\" }\n";
+    ck_assert_msg(rig_read(text) == 0, "%s", rig.said);
+    rig_teardown();
+}
+END_TEST
+
 START_TEST(a_variable_may_be_a_file) {
     char path[] = "/tmp/settings-XXXXXX";
     rig_setup();
@@ -575,7 +607,8 @@ END_TEST
 SUITE_MAIN("settings/settings", a_project_is_enough_and_the_rest_has_defaults,
            the_project_is_the_upstream_and_the_issuer,
            limits_without_a_file_are_per_user_and_per_ip, every_variable_has_its_say,
-           a_variable_may_be_a_file, shadow_makes_every_policy_one, built_in_routes_are_supabases,
+           a_name_without_a_value_is_not_set, a_variable_may_be_a_file,
+           shadow_makes_every_policy_one, built_in_routes_are_supabases,
            built_in_routes_can_be_left_out, a_files_route_wins_over_a_built_in_one,
            routes_say_all_they_can, plans_have_tiers_groups_and_policies,
            limits_have_names_keys_and_exceptions, policies_are_numbered_and_their_ids_differ,
