@@ -35,6 +35,9 @@ void epoch_free(struct epoch *epoch); /* one that was not taken on; takes NULL *
  * that wait for keys begin anew. What did not change keeps living: the pool's lines, the limits' counters, verified tokens. */
 void gateway_change(struct gateway *gateway, struct epoch *epoch, struct keyring *ring);
 
+/* Copies what is to be seen of it (connections, checks, Redis ...) into its metrics. What requests are counted by is there at once. */
+void gateway_show(struct gateway *gateway);
+
 /* Draining: from now on answers close; then newcomers are not heard; then listening stops; then it is empty sooner or later. */
 void gateway_drain(struct gateway *gateway);
 void gateway_turn_away(struct gateway *gateway);

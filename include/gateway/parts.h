@@ -10,6 +10,7 @@ struct counting;
 struct feed;
 struct purses;
 struct redis_slots;
+struct roll;
 struct slots;
 struct tls_client;
 struct tls_server;
@@ -32,7 +33,8 @@ struct gateway_parts {
     struct slots *held;                   /* of limits that say `concurrent`, over all workers */
     struct slots *sockets_by_ip, *sockets_by_subject; /* open WebSockets, over all workers */
     struct metrics *metrics;
-    size_t worker; /* the metrics' row */
+    struct roll *roll; /* the worker joins it: who reads the metrics calls it. NULL: nobody does */
+    size_t worker;     /* the metrics' row */
     size_t n_workers;
     uint32_t
         n_connections; /* of this worker: its share of http.max_connections, or less where descriptors are few */

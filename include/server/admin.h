@@ -3,6 +3,7 @@
 #include "gateway/metrics.h"
 #include "io/feed.h"
 #include "io/key_source.h"
+#include "io/roll.h"
 #include "limit/memory_limits.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -12,6 +13,8 @@ struct admin {
     struct key_source *keys;
     struct memory_limits *limits;
     struct feed *feed;
+    struct roll
+        *roll; /* of the workers: called before what they tell is read; NULL: there are none */
     size_t n_workers;
     int64_t started_wall_s, started_mono_ns;
     atomic_bool is_draining;

@@ -16,7 +16,6 @@
 #include "gateway/relay.h"
 #include "gateway/streams.h"
 #include "gateway_internal.h"
-#include "gauges.h"
 #include "io/feed.h"
 #include "io/redis.h"
 #include "io/redis_slots.h"
@@ -253,7 +252,7 @@ struct gateway *gateway_new(const struct gateway_parts *parts) {
     int failure = start_redis(gateway);
     if (failure < 0)
         return give_up(gateway, failure);
-    gauges_start(gateway);
+    gateway_show(gateway);
     return gateway;
 }
 
@@ -283,7 +282,6 @@ static void abandon_all(struct gateway *gateway) {
 void gateway_free(struct gateway *gateway) {
     if (!gateway)
         return;
-    loop_timer_clear(gateway->parts.loop, &gateway->gauge_timer);
     streams_stop(gateway);
     loop_defer_cancel(gateway->parts.loop, &gateway->checks.turn);
     abandon_all(gateway);

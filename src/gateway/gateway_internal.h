@@ -45,7 +45,6 @@ struct gateway {
     size_t n_spare;
     size_t n_admitted; /* requests under way that admission has counted */
     struct checks checks;
-    struct timer gauge_timer;
     struct timer drain_timer; /* streams.c */
     int64_t drain_end_ns;
     size_t n_tunnels;

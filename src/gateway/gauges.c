@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Gauges are other rooms' state: copied out once a second, so that a scrape never touches a worker's memory. */
-#include "gauges.h"
+/* Gauges are other rooms' state: copied out by the worker itself when it is called upon, so that a scrape never touches its memory. */
+#include "gateway/gateway.h"
 
 #include "gateway/api_keys.h"
 #include "gateway/checks.h"
@@ -8,8 +8,6 @@
 #include "gateway_internal.h"
 #include "io/redis.h"
 #include "io/tls_server.h"
-
-#define PERIOD_NS NS_PER_S
 
 static void copy_redis_gauges(struct gateway *gateway) {
     struct metrics *metrics = gateway->parts.metrics;
@@ -45,8 +43,7 @@ static void copy_api_key_gauges(struct gateway *gateway) {
     metrics_set(metrics, worker, GAUGE_API_KEYS_HELD, (int64_t)keys.n_held);
 }
 
-static void copy_gauges(struct timer *timer) {
-    struct gateway *gateway = CONTAINER_OF(timer, struct gateway, gauge_timer);
+void gateway_show(struct gateway *gateway) {
     struct metrics *metrics = gateway->parts.metrics;
     size_t worker = gateway->parts.worker;
     struct upstream_stats pool = upstream_pool_stats(gateway->pool);
@@ -89,8 +86,4 @@ static void copy_gauges(struct timer *timer) {
     metrics_set(metrics, worker, GAUGE_CHECKS_WAITING, (int64_t)check_queue_count(checks->queue));
     metrics_set(metrics, worker, GAUGE_CACHED_TOKENS, (int64_t)cache.n_entries);
     metrics_set(metrics, worker, GAUGE_CACHED_TOKEN_BYTES, (int64_t)cache.total_bytes);
-    loop_timer_set(gateway->parts.loop, timer, loop_now(gateway->parts.loop)->mono_ns + PERIOD_NS,
-                   copy_gauges);
 }
-
-void gauges_start(struct gateway *gateway) { copy_gauges(&gateway->gauge_timer); }

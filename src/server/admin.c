@@ -65,6 +65,14 @@ void admin_fini(struct admin *admin) { metrics_unref(admin->metrics); }
 
 /* ---- answers ---- */
 
+/* A worker that has not moved for so long tells what it told before. */
+#define PATIENCE_NS (NS_PER_S / 2)
+
+static void call_workers(const struct admin *admin) {
+    if (admin->roll)
+        (void)roll_call(admin->roll, PATIENCE_NS);
+}
+
 static const char *state_name(enum keys_state state) {
     switch (state) {
     case KEYS_NEVER:
@@ -235,6 +243,7 @@ static int put_reload_metrics(struct buffer *out, const struct loaded *loaded) {
 }
 
 static int write_metrics(struct buffer *out, struct admin *admin) {
+    call_workers(admin);
     CLEANUP(loaded_fini) struct loaded loaded = look_at_loaded(admin);
     TRY(metrics_render(loaded.metrics, out));
     TRY(put_reload_metrics(out, &loaded));

@@ -199,6 +199,7 @@ static int start_workers(struct server *server, char why[256]) {
         .held = server->held,
         .sockets_by_subject = server->sockets_by_subject,
         .metrics = server->metrics,
+        .roll = &server->roll,
         .n_workers = server->n_wanted,
         .n_connections = server_share_connections(server, s),
         .via_id = str_of(server->via_id),
@@ -220,6 +221,7 @@ static int start_admin(struct server *server, char why[256]) {
     server->admin.keys = server->keys;
     server->admin.limits = server->limits;
     server->admin.feed = server->feed;
+    server->admin.roll = &server->roll;
     server->admin.n_workers = server->n_workers;
     server->admin.started_wall_s = now_s(&now);
     server->admin.started_mono_ns = now.mono_ns;
@@ -287,13 +289,18 @@ int server_start(struct server **out, struct settings *settings, char why[256]) 
     if (!server)
         return -ENOMEM;
     why[0] = '\0';
+    int failure = roll_init(&server->roll);
+    if (failure < 0) {
+        free(server);
+        return failure;
+    }
     block_signals();
     crash_speak();
     server->settings = settings_ref(settings);
     server->first = settings_ref(settings);
     server->file = str_dup(settings->file);
     server->n_wanted = count_wanted(settings);
-    int failure = start_all(server, why);
+    failure = start_all(server, why);
     if (failure < 0) {
         if (!why[0])
             snprintf(why, 256, "cannot start: %s", strerror(-failure));
@@ -432,6 +439,7 @@ void server_free(struct server *server) {
     tls_server_unref(server->tls);
     settings_unref(server->settings);
     settings_unref(server->first);
+    roll_fini(&server->roll);
     free(server->file);
     free(server);
 }

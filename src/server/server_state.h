@@ -2,6 +2,7 @@
 #pragma once
 /* What the server's own files share: server.c (start, drain, stop), reload.c (other settings). One thread: the main one. */
 #include "base/hash.h"
+#include "io/roll.h"
 #include "server/admin.h"
 #include "server/worker.h"
 #include "settings/settings.h"
@@ -38,6 +39,7 @@ struct server {
     struct settings *first; /* of the start: what the feed borrows of `redis` */
     struct slots *connections, *requests, *held, *sockets_by_ip, *sockets_by_subject;
     struct metrics *metrics;
+    struct roll roll; /* of the workers */
     struct admin admin;
     struct service *service;
     struct worker *workers[WORKERS_MAX];

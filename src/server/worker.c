@@ -5,6 +5,7 @@
 #include "crash.h"
 #include "io/connection.h"
 #include "io/feed.h"
+#include "io/roll.h"
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
@@ -22,6 +23,7 @@ struct worker {
     struct gateway *gateway;
     struct key_source *keys;
     struct timer finish_timer, beat_timer;
+    struct roll_member member;
     pthread_t thread;
     bool is_started;
     char name[16];
@@ -39,6 +41,10 @@ static void on_keyring(void *arg, struct keyring *ring) {
 static void on_news(void *arg, struct news *news) {
     struct worker *worker = arg;
     gateway_set_news(worker->gateway, news);
+}
+
+static void show(struct roll_member *member) {
+    gateway_show(CONTAINER_OF(member, struct worker, member)->gateway);
 }
 
 static void take_on(void *arg) {
@@ -106,6 +112,8 @@ struct worker *worker_new(const struct gateway_parts *parts, size_t index, int l
         failure = key_source_subscribe(parts->keys, worker->loop, on_keyring, worker);
     if (failure == 0 && parts->feed)
         failure = feed_subscribe(parts->feed, worker->loop, on_news, worker);
+    if (failure == 0 && parts->roll)
+        roll_join(parts->roll, &worker->member, worker->loop, show);
     if (failure == 0)
         return worker;
     errno = -failure;
@@ -118,6 +126,8 @@ static void *live(void *arg) {
     beat(&worker->beat_timer);
     loop_run(worker->loop);
     assert(atomic_load(&worker->may_end)); /* a gateway with a worker less serves only some */
+    gateway_show(worker->gateway);
+    roll_leave(&worker->member);
     atomic_store(&worker->has_ended, true);
     return NULL;
 }
@@ -188,6 +198,7 @@ void worker_free(struct worker *worker) {
         end(worker);
         pthread_join(worker->thread, NULL);
     }
+    roll_leave(&worker->member);
     if (worker->loop) {
         loop_timer_clear(worker->loop, &worker->finish_timer);
         loop_timer_clear(worker->loop, &worker->beat_timer);

@@ -196,6 +196,21 @@ class Drain(Story):
         self.assertEqual(self.gateway.process.wait(DEADLINE_S), 0)
 
 
+class Watching(Story):
+    shared = False
+    shares_threads = True
+
+    def test_what_was_answered_is_counted_when_one_looks(self):
+        self.start({"routes": [{"path": "/mine", "access": "user", "upstream": "@PROJECT@"}]})
+        names = ("jotgate_connections_accepted_total", "jotgate_token_checks_total", "jotgate_upstream_connects_total", "jotgate_upstream_reuses_total")
+        before = self.gateway.metrics()
+        for n in range(1, 21):
+            self.assertEqual(self.get("/mine", token=self.token(sub=f"user-{n}")).status, 200)
+            now = self.gateway.metrics()
+            accepted, checked, connected, reused = (now[name] - before[name] for name in names)
+            self.assertEqual((accepted, checked, connected + reused), (n, n, n))
+
+
 class Crash(Story):
     shared = False
     settings = SETTINGS

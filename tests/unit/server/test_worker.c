@@ -3,6 +3,7 @@
 #include "server/worker.h"
 
 #include "auth/forge.h"
+#include "io/roll.h"
 #include "limit/slots.h"
 #include "process.h"
 
@@ -12,6 +13,7 @@ static struct gateway_parts parts;
 static struct key_origin origin;
 static struct worker *worker;
 static char answer[8192];
+static struct roll roll;
 
 static void begin(const char *yaml) {
     static const struct key_times times = {
@@ -23,7 +25,9 @@ static void begin(const char *yaml) {
     origin = (struct key_origin){.name = STR("main"),
                                  .jwks_file = settings->sources[0].jwks_file,
                                  .algorithms = ALGORITHMS_DEFAULT};
+    ck_assert_int_eq(roll_init(&roll), 0);
     parts = (struct gateway_parts){
+        .roll = &roll,
         .settings = settings,
         .resolver = resolver_new(),
         .keys = key_source_new(&origin, 1, &times),
@@ -42,6 +46,7 @@ static void begin(const char *yaml) {
 static void end(void) {
     key_source_stop(parts.keys);
     worker_free(worker);
+    roll_fini(&roll);
     key_source_free(parts.keys);
     metrics_unref(parts.metrics);
     memory_limits_free(parts.limits);
@@ -63,6 +68,33 @@ START_TEST(a_worker_serves_from_a_thread_of_its_own) {
     ck_assert_int_eq(get("/_jotgate/health", ""), 200);
     ck_assert_int_eq(get("/none", ""), 404);
     ck_assert(!worker_has_ended(worker));
+    end();
+}
+END_TEST
+
+static bool metrics_say(const char *line) {
+    struct buffer text = {0};
+    ck_assert_int_eq(metrics_render(parts.metrics, &text), 0);
+    bool is_there = str_contains(buffer_bytes(&text), str_of(line));
+    buffer_release(&text);
+    return is_there;
+}
+
+START_TEST(what_a_worker_has_done_is_seen_as_soon_as_somebody_looks) {
+    char line[64];
+    begin("");
+    ck_assert_int_eq(worker_start(worker), 0);
+    for (int i = 1; i <= 50; i++) {
+        ck_assert_int_eq(get("/none", ""), 404);
+        ck_assert(roll_call(&roll, PATIENCE_NS));
+        snprintf(line, sizeof(line), "\njotgate_connections_accepted_total %d\n", i);
+        ck_assert(metrics_say(line));
+    }
+    worker_finish(worker);
+    WAIT_FOR(worker_has_ended(worker));
+    ck_assert(
+        roll_call(&roll, PATIENCE_NS)); /* nobody is waited for, and the last that was is seen */
+    ck_assert(metrics_say("\njotgate_connections 0\n"));
     end();
 }
 END_TEST
@@ -195,6 +227,7 @@ START_TEST(settings_that_a_worker_never_took_on_go_with_it) {
 END_TEST
 
 SUITE_MAIN("server/worker", a_worker_serves_from_a_thread_of_its_own,
+           what_a_worker_has_done_is_seen_as_soon_as_somebody_looks,
            a_worker_that_never_started_goes_quietly, keys_reach_the_worker,
            draining_says_so_and_goes_on_accepting, a_worker_that_is_to_finish_ends_when_it_is_idle,
            a_worker_finishes_what_is_under_way_first, a_worker_that_is_to_stop_cuts_what_is_open,
