@@ -9,6 +9,7 @@ struct arrears;
 struct counting;
 struct feed;
 struct purses;
+struct redis_sights;
 struct redis_slots;
 struct roll;
 struct slots;
@@ -28,7 +29,8 @@ struct gateway_parts {
     struct counting *counting; /* the gateway's own; NULL: limits are counted in memory */
     struct arrears *arrears;   /* what Redis has to be told, over all workers */
     struct redis_slots *lent; /* the gateway's own; NULL: what is concurrent is counted in memory */
-    struct feed *feed;        /* NULL: nobody is ever denied */
+    struct redis_sights *sights;          /* where it tells how Redis looks; NULL: nowhere */
+    struct feed *feed;                    /* NULL: nobody is ever denied */
     struct slots *connections, *requests; /* open now, by address, over all workers */
     struct slots *held;                   /* of limits that say `concurrent`, over all workers */
     struct slots *sockets_by_ip, *sockets_by_subject; /* open WebSockets, over all workers */

@@ -49,5 +49,5 @@ struct keyring *key_source_ring(struct key_source *source);
 /* From any thread. False: there are not so many. */
 bool key_source_status(struct key_source *source, size_t issuer, struct key_status *status);
 /* Can tokens of any issuer be verified: had its keys been loaded once, and is there a key or a secret? False with what to set or
- * to wait for: the readiness text. */
+ * to wait for: the readiness text. True with what is not well all the same, of every issuer; empty: nothing. */
 bool key_source_is_ready(struct key_source *source, char why[256]);

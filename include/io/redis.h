@@ -89,5 +89,13 @@ struct redis_stats {
 };
 struct redis_stats redis_stats(const struct redis *redis);
 
+/* How the servers stand that are needed. One that refuses calls counts as away, though it answers probes. */
+struct redis_sight {
+    size_t n_servers, n_up;
+    int64_t away_since_ns; /* monotonic: of who is away the longest; 0: nobody was told to be */
+    char server[128], reason[128];
+};
+struct redis_sight redis_look(const struct redis *redis);
+
 /* The slot of a Cluster that keeps a key: CRC16 of its {hash tag}, or of all of it. */
 unsigned redis_slot(struct str key);

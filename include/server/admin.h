@@ -3,6 +3,7 @@
 #include "gateway/metrics.h"
 #include "io/feed.h"
 #include "io/key_source.h"
+#include "io/redis_sights.h"
 #include "io/roll.h"
 #include "limit/memory_limits.h"
 #include <pthread.h>
@@ -13,6 +14,8 @@ struct admin {
     struct key_source *keys;
     struct memory_limits *limits;
     struct feed *feed;
+    const struct redis_settings *redis; /* of the start */
+    struct redis_sights *sights;        /* NULL: no Redis */
     struct roll
         *roll; /* of the workers: called before what they tell is read; NULL: there are none */
     size_t n_workers;

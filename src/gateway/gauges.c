@@ -6,7 +6,7 @@
 #include "gateway/checks.h"
 #include "gateway/counting.h"
 #include "gateway_internal.h"
-#include "io/redis.h"
+#include "io/redis_sights.h"
 #include "io/tls_server.h"
 
 static void copy_redis_gauges(struct gateway *gateway) {
@@ -14,6 +14,9 @@ static void copy_redis_gauges(struct gateway *gateway) {
     size_t worker = gateway->parts.worker;
     if (!gateway->redis)
         return;
+    struct redis_sight sight = redis_look(gateway->redis);
+    if (gateway->parts.sights)
+        redis_sights_tell(gateway->parts.sights, worker, &sight);
     struct redis_stats redis = redis_stats(gateway->redis);
     metrics_set(metrics, worker, GAUGE_REDIS_UP, (int64_t)redis.n_up);
     metrics_set(metrics, worker, GAUGE_REDIS_AWAY, (int64_t)(redis.n_servers - redis.n_up));

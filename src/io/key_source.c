@@ -425,8 +425,25 @@ static void say_what_is_missing(struct str name, const struct key_status *status
         snprintf(why, 256, "the keys of " STR_FMT " are being fetched", STR_ARG(name));
 }
 
+/* Adds what is not as it should be with one, though tokens are verified. */
+static void add_trouble(const struct desk *desk, char why[256]) {
+    const struct key_status *status = &desk->status;
+    struct str name = desk->origin.name;
+    char text[256] = "";
+    if (!can_verify(status))
+        say_what_is_missing(name, status, text);
+    else if (status->error[0])
+        snprintf(text, sizeof(text), "the keys of " STR_FMT " could not be read again%s: %s",
+                 STR_ARG(name), status->state == KEYS_STALE ? ", and are too old" : "",
+                 status->error);
+    size_t n = strlen(why);
+    if (text[0])
+        snprintf(why + n, 256 - n, "%s%s", n > 0 ? "; " : "", text);
+}
+
 /* Every issuer had its first chance, and one of them at least gave keys: a broken issuer keeps no other's users out. */
 bool key_source_is_ready(struct key_source *source, char why[256]) {
+    why[0] = '\0';
     bool had_chance = true, is_ready = source->n == 0;
     size_t missing = 0;
     lock(source);
@@ -440,6 +457,9 @@ bool key_source_is_ready(struct key_source *source, char why[256]) {
     if (!had_chance || !is_ready)
         say_what_is_missing(source->desks[missing]->origin.name, &source->desks[missing]->status,
                             why);
+    else
+        for (size_t i = 0; i < source->n; i++)
+            add_trouble(source->desks[i], why);
     unlock(source);
     return had_chance && is_ready;
 }

@@ -292,6 +292,15 @@ struct redis_stats redis_stats(const struct redis *redis) {
     return stats;
 }
 
+struct redis_sight redis_look(const struct redis *redis) {
+    struct redis_sight sight = {0};
+    if (redis->cluster)
+        cluster_look(redis->cluster, &sight);
+    else
+        line_look(redis->server, &sight);
+    return sight;
+}
+
 /* ---- life */
 
 static void on_change(struct redis_line *line) {

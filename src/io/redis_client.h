@@ -40,4 +40,5 @@ void cluster_line_changed(struct redis_cluster *cluster, struct redis_line *line
 /* Where "MOVED ..." or "ASK ..." from this server leads; NULL: `error` is neither, or nonsense. */
 struct redis_line *cluster_redirection(struct redis_cluster *cluster, const struct redis_line *from,
                                        struct str error, bool *is_ask);
+void cluster_look(const struct redis_cluster *cluster, struct redis_sight *sight);
 void cluster_count(const struct redis_cluster *cluster, struct redis_stats *stats);

@@ -240,6 +240,12 @@ void cluster_count(const struct redis_cluster *cluster, struct redis_stats *stat
     }
 }
 
+void cluster_look(const struct redis_cluster *cluster, struct redis_sight *sight) {
+    for (size_t i = 0; i < cluster->n_nodes; i++)
+        if (cluster->nodes[i].line->is_wanted)
+            line_look(cluster->nodes[i].line, sight);
+}
+
 /* ---- life */
 
 struct redis_cluster *cluster_new(struct redis *redis) {

@@ -46,6 +46,8 @@ void line_tell_away(struct redis_line *line, const char *reason) {
     if (line->told_away[0])
         return;
     struct place place = place_of(line);
+    line->away_since_ns = now_ns(line);
+    snprintf(line->away_reason, sizeof(line->away_reason), "%s", reason);
     snprintf(line->told_away, sizeof(line->told_away), "%s %s", kind_of(line), place.text);
     if (log_begins(str_of(line->told_away)))
         log_warn("Redis is away", F_TEXT("kind", kind_of(line)), F_TEXT("server", place.text),
@@ -81,6 +83,18 @@ static void tell_gone(struct redis_line *line) {
     struct place place = place_of(line);
     log_info("Redis is not needed there", F_TEXT("kind", kind_of(line)),
              F_TEXT("server", place.text));
+}
+
+void line_look(const struct redis_line *line, struct redis_sight *sight) {
+    sight->n_servers++;
+    sight->n_up += line_is_up(line) && !line->told_away[0];
+    if (!line->told_away[0] ||
+        (sight->away_since_ns > 0 && sight->away_since_ns <= line->away_since_ns))
+        return;
+    sight->away_since_ns = line->away_since_ns;
+    snprintf(sight->server, sizeof(sight->server), "%.*s", (int)sizeof(sight->server) - 1,
+             place_of(line).text);
+    snprintf(sight->reason, sizeof(sight->reason), "%s", line->away_reason);
 }
 
 /* ---- down */

@@ -99,11 +99,13 @@ struct redis_line {
     enum line_state state;
     bool is_wanted;
     char told_away[LINE_HOST_MAX + 24]; /* whom the log calls away; empty: nobody */
-    char host[LINE_HOST_MAX];           /* or the path of a socket */
-    uint16_t port;                      /* 0: a unix socket */
-    unsigned n_failures;                /* since something was answered */
-    char why[120];                      /* it is of no use; empty: nothing is known against it */
-    struct timer timer;                 /* what it means depends on the state */
+    int64_t away_since_ns;              /* since then, and why; where it does so */
+    char away_reason[128];
+    char host[LINE_HOST_MAX]; /* or the path of a socket */
+    uint16_t port;            /* 0: a unix socket */
+    unsigned n_failures;      /* since something was answered */
+    char why[120];            /* it is of no use; empty: nothing is known against it */
+    struct timer timer;       /* what it means depends on the state */
     struct lookup lookup;
     struct resolved addresses;
     size_t next_address;
@@ -136,6 +138,8 @@ void line_tell_away(struct redis_line *line, const char *reason);
 void line_tell_back(struct redis_line *line);
 /* It was tried, and is of no use; `why` tells who and what. */
 bool line_is_lost(const struct redis_line *line, char why[REDIS_WHY_MAX]);
+/* Adds how it stands. */
+void line_look(const struct redis_line *line, struct redis_sight *sight);
 static inline bool line_is_up(const struct redis_line *line) {
     return line && line->state == LINE_UP;
 }

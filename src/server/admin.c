@@ -20,7 +20,7 @@ static const char page[] =
     "<h2>Counters</h2><pre id=m></pre><script>"
     "const t=(i,s)=>document.getElementById(i).textContent=s;"
     "async function show(){try{const s=await(await fetch('status')).json();t('v',s.version);"
-    "t('r',(s.ready?'ready':'not ready: '+s.why)+(s.draining?', draining':'')+', up "
+    "t('r',(s.ready?'ready':'not ready')+(s.why?': '+s.why:'')+(s.draining?', draining':'')+', up "
     "'+s.uptime_seconds+' s, '+s.workers+' workers');"
     "const k=document.getElementById('k');k.replaceChildren();for(const i of s.issuers){const "
     "r=k.insertRow();"
@@ -63,7 +63,7 @@ void admin_note_refusal(struct admin *admin, const char *why) {
 
 void admin_fini(struct admin *admin) { metrics_unref(admin->metrics); }
 
-/* ---- answers ---- */
+/* ---- parts of answers ---- */
 
 /* A worker that has not moved for so long tells what it told before. */
 #define PATIENCE_NS (NS_PER_S / 2)
@@ -131,19 +131,79 @@ static int put_loaded(struct buffer *out, struct admin *admin) {
     return buffer_append_byte(out, '}');
 }
 
-static int put_status(struct buffer *out, struct admin *admin) {
-    char why[256] = "";
-    bool is_draining = atomic_load(&admin->is_draining);
-    bool is_ready = key_source_is_ready(admin->keys, why);
+/* ---- how it stands ---- */
+
+static bool is_redis_well(const struct redis_sight *sight) {
+    return sight->n_servers > 0 && sight->n_up == sight->n_servers;
+}
+
+static void since_text(const struct redis_sight *sight, char time[25]) {
     struct now now = clock_now();
+    clock_rfc3339(now.wall_ns - (now.mono_ns - sight->away_since_ns), time);
+}
+
+static int put_redis(struct buffer *out, const struct admin *admin) {
+    static const char *const modes[] = {[REDIS_LEASED] = "leased", [REDIS_EXACT] = "exact"};
+    static const char *const failures[] = {
+        [REDIS_SHARE] = "share", [REDIS_OPEN] = "open", [REDIS_CLOSED] = "closed"};
+    if (!admin->sights)
+        return 0;
+    struct redis_sight sight = redis_sights_worst(admin->sights);
     TRY(buffer_printf(out,
-                      "{\"version\":\"%s\",\"pid\":%d,\"uptime_seconds\":%lld,\"workers\":%zu,"
-                      "\"draining\":%s,\"ready\":%s,\"why\":",
-                      JG_VERSION, (int)getpid(),
-                      (long long)((now.mono_ns - admin->started_mono_ns) / NS_PER_S),
-                      admin->n_workers, is_draining ? "true" : "false",
-                      is_ready && !is_draining ? "true" : "false"));
-    TRY(put_json_string(out, str_of(why)));
+                      ",\"redis\":{\"state\":\"%s\",\"servers\":%zu,\"up\":%zu,\"mode\":\"%s\","
+                      "\"on_failure\":\"%s\"",
+                      is_redis_well(&sight) ? "up" : "away", sight.n_servers, sight.n_up,
+                      modes[admin->redis->mode], failures[admin->redis->on_failure]));
+    if (sight.away_since_ns > 0) {
+        char time[25];
+        since_text(&sight, time);
+        TRY(buffer_printf(out, ",\"since\":\"%s\",\"server\":", time));
+        TRY(put_json_string(out, str_of(sight.server)));
+        TRY(buffer_append(out, STR(",\"reason\":")));
+        TRY(put_json_string(out, str_of(sight.reason)));
+    }
+    return buffer_append_byte(out, '}');
+}
+
+static int add_redis_trouble(struct buffer *why, const struct admin *admin) {
+    if (!admin->sights)
+        return 0;
+    struct redis_sight sight = redis_sights_worst(admin->sights);
+    if (is_redis_well(&sight))
+        return 0;
+    TRY(buffer_append(why, buffer_length(why) > 0 ? STR("; ") : STR("")));
+    if (sight.away_since_ns == 0)
+        return buffer_append(why, STR("Redis is not connected yet"));
+    char time[25];
+    since_text(&sight, time);
+    return buffer_printf(why, "Redis is away since %s: %s: %s", time, sight.server, sight.reason);
+}
+
+/* Ready or not, and in `why` what is missing, or not as it should be. */
+static int look_whether_ready(const struct admin *admin, bool *is_ready, struct buffer *why) {
+    char keys[256];
+    *is_ready = key_source_is_ready(admin->keys, keys) && !atomic_load(&admin->is_draining);
+    if (atomic_load(&admin->is_draining))
+        return buffer_append(why, STR("draining"));
+    TRY(buffer_append(why, str_of(keys)));
+    return add_redis_trouble(why, admin);
+}
+
+/* ---- answers ---- */
+
+static int put_status(struct buffer *out, struct admin *admin) {
+    bool is_ready, is_draining = atomic_load(&admin->is_draining);
+    CLEANUP(buffer_release) struct buffer why = {0};
+    call_workers(admin);
+    TRY(look_whether_ready(admin, &is_ready, &why));
+    struct now now = clock_now();
+    TRY(buffer_printf(
+        out,
+        "{\"version\":\"%s\",\"pid\":%d,\"uptime_seconds\":%lld,\"workers\":%zu,"
+        "\"draining\":%s,\"ready\":%s,\"why\":",
+        JG_VERSION, (int)getpid(), (long long)((now.mono_ns - admin->started_mono_ns) / NS_PER_S),
+        admin->n_workers, is_draining ? "true" : "false", is_ready ? "true" : "false"));
+    TRY(put_json_string(out, buffer_bytes(&why)));
     TRY(buffer_append(out, STR(",\"issuers\":[")));
     struct key_status status;
     for (size_t i = 0; key_source_status(admin->keys, i, &status); i++) {
@@ -151,21 +211,20 @@ static int put_status(struct buffer *out, struct admin *admin) {
         TRY(put_issuer(out, str_of(status.name), &status));
     }
     TRY(buffer_append_byte(out, ']'));
+    TRY(put_redis(out, admin));
     TRY(put_limits(out, admin));
     TRY(put_loaded(out, admin));
     return buffer_append(out, STR("}\n"));
 }
 
 static int answer_ready(struct buffer *out, const struct admin *admin, int *status) {
-    char why[256] = "";
-    bool is_ready = key_source_is_ready(admin->keys, why);
-    if (atomic_load(&admin->is_draining)) {
-        *status = 503;
-        return buffer_append(out, STR("{\"ready\":false,\"why\":\"draining\"}\n"));
-    }
+    bool is_ready;
+    CLEANUP(buffer_release) struct buffer why = {0};
+    call_workers(admin);
+    TRY(look_whether_ready(admin, &is_ready, &why));
     *status = is_ready ? 200 : 503;
     TRY(buffer_printf(out, "{\"ready\":%s,\"why\":", is_ready ? "true" : "false"));
-    TRY(put_json_string(out, str_of(why)));
+    TRY(put_json_string(out, buffer_bytes(&why)));
     return buffer_append(out, STR("}\n"));
 }
 

@@ -193,6 +193,7 @@ static int start_workers(struct server *server, char why[256]) {
         .arrears = server->arrears,
         .purses = server->purses,
         .feed = server->feed,
+        .sights = server->sights,
         .connections = server->connections,
         .requests = server->requests,
         .sockets_by_ip = server->sockets_by_ip,
@@ -222,6 +223,8 @@ static int start_admin(struct server *server, char why[256]) {
     server->admin.limits = server->limits;
     server->admin.feed = server->feed;
     server->admin.roll = &server->roll;
+    server->admin.redis = &server->first->redis;
+    server->admin.sights = server->sights;
     server->admin.n_workers = server->n_workers;
     server->admin.started_wall_s = now_s(&now);
     server->admin.started_mono_ns = now.mono_ns;
@@ -260,6 +263,7 @@ static int start_all(struct server *server, char why[256]) {
     const struct redis_settings *redis = &server->settings->redis;
     bool is_leased = redis->url.n > 0 && redis->mode == REDIS_LEASED;
     server->purses = is_leased ? purses_new() : NULL;
+    server->sights = redis->url.n > 0 ? redis_sights_new(server->n_wanted) : NULL;
     server->metrics = metrics_new(server->settings, server->n_wanted);
     server->connections = slots_new();
     server->requests = slots_new();
@@ -269,7 +273,7 @@ static int start_all(struct server *server, char why[256]) {
     if (!server->resolver || !server->limits || !server->arrears || !server->metrics ||
         !server->connections || !server->requests || !server->sockets_by_ip ||
         !server->sockets_by_subject || !server->held || !server->file ||
-        (is_leased && !server->purses))
+        (is_leased && !server->purses) || (redis->url.n > 0 && !server->sights))
         return -ENOMEM;
     admin_note_settings(&server->admin, server->metrics);
     TRY(fixed_note(&server->fixed, server->settings));
@@ -432,6 +436,7 @@ void server_free(struct server *server) {
     memory_limits_free(server->limits);
     arrears_free(server->arrears);
     purses_free(server->purses);
+    redis_sights_free(server->sights);
     slots_free(server->sockets_by_ip);
     slots_free(server->sockets_by_subject);
     slots_free(server->held);

@@ -34,7 +34,8 @@ struct server {
     struct key_source *keys;
     struct memory_limits *limits;
     struct arrears *arrears;
-    struct purses *purses; /* NULL: limits are not leased */
+    struct purses *purses;       /* NULL: limits are not leased */
+    struct redis_sights *sights; /* NULL: no Redis */
     struct feed *feed;
     struct settings *first; /* of the start: what the feed borrows of `redis` */
     struct slots *connections, *requests, *held, *sockets_by_ip, *sockets_by_subject;

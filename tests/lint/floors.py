@@ -31,7 +31,7 @@ DOORS = {
     "threads": (
         r"(?:stdatomic|pthread|threads)\.h",
         {
-            "base/counters", "base/log", "base/snapshot", "io/arrears", "io/loop", "io/resolver", "io/key_source", "io/key_fetch", "io/roll",
+            "base/counters", "base/log", "base/snapshot", "io/arrears", "io/loop", "io/resolver", "io/key_source", "io/key_fetch", "io/redis_sights", "io/roll",
             "io/feed", "io/news", "io/service", "io/tls_server", "io/tls_tickets", "limit/memory_limits", "limit/purses", "limit/slots", "auth/deny_list", "auth/keyring", "auth/keyset",
             "settings/memory",
             "gateway/metrics", "gateway/ledger", "server/*",

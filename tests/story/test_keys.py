@@ -161,6 +161,21 @@ class Trouble(KeysStory):
                 self.gateway.wait_until(lambda: self.status(self.stranger()) and self.project.key_fetches > before, "a fetch")
                 self.assertEqual(self.status(token), 200)
 
+    def ready(self):
+        answer = ask(self.gateway.admin_port, "GET", "/readyz")
+        self.assertEqual((answer.status, answer.json()["ready"]), (200, True))
+        return answer.json()["why"]
+
+    def test_ready_says_that_keys_cannot_be_read_again(self):
+        self.start()
+        self.assertEqual(self.ready(), "")
+        self.project.key_answer = lambda _request, _wire: answer_bytes(500, b"no")
+        self.gateway.wait_until(lambda: self.status(self.stranger()) and self.ready(), "/readyz to say so")
+        self.assertEqual(self.ready(), "the keys of supabase could not be read again: HTTP status 500")
+        self.assertEqual(ask(self.gateway.admin_port, "GET", "/status").json()["why"], self.ready())
+        self.project.key_answer = None
+        self.gateway.wait_until(lambda: self.status(self.stranger()) and not self.ready(), "/readyz to be content")
+
     def test_an_unknown_kid_after_a_failed_fetch_is_our_trouble(self):
         self.start(keys=[shared_key()])
         self.project.key_answer = lambda _request, _wire: answer_bytes(500, b"no")

@@ -81,6 +81,13 @@ class FaultStory(RedisStory):
         lines = self.away_lines()
         self.assertEqual([reason in line["reason"] for line in lines], [True] * len(lines), lines)
         self.assertEqual(len(lines), 1, lines)
+        self.assertRegex(self.why(), "^Redis is away since 2.*Z: ")
+        self.assertIn(reason, self.why())
+
+    def why(self):
+        answer = ask(self.gateway.admin_port, "GET", "/readyz")
+        self.assertEqual((answer.status, answer.json()["ready"]), (200, True))
+        return answer.json()["why"]
 
     def remaining(self, token, policy="main"):
         """As Redis has it; None while it is away."""
@@ -161,6 +168,26 @@ class Doors(FaultStory):
         self.wait_for_redis(self.gateway)
         self.assertEqual(self.statuses(3, self.token()), [200, 200, 429])
         self.assertIn("db1:keys=", self.redis.ask("INFO", "keyspace"))
+
+    def test_the_operator_sees_it_go_and_come_back(self):
+        redis = self.redis_here()
+        self.gateway_at(plan(quota="3/day"), url=redis.url)
+        self.wait_for_redis(self.gateway)
+        self.assertEqual(self.why(), "")
+        up = {"state": "up", "servers": 1, "up": 1, "mode": self.mode, "on_failure": "closed"}
+        self.assertEqual(self.redis_status(), up)
+        redis.kill()
+        self.gateway.wait_until(self.why, "/readyz to name it")
+        self.assertRegex(self.why(), rf"^Redis is away since 2.*Z: 127\.0\.0\.1:{redis.port}: .")
+        away = self.redis_status()
+        self.assertEqual((away["state"], away["servers"], away["up"], away["server"]), ("away", 1, 0, f"127.0.0.1:{redis.port}"))
+        self.assertTrue(away["since"] and away["reason"])
+        redis.spawn()
+        self.gateway.wait_until(lambda: not self.why(), "/readyz to be content")
+        self.assertEqual(self.redis_status(), up)
+
+    def redis_status(self):
+        return ask(self.gateway.admin_port, "GET", "/status").json()["redis"]
 
     def test_a_unix_socket_that_is_not_there(self):
         self.refused("unix:///nowhere/redis.sock", "")

@@ -214,10 +214,14 @@ START_TEST(old_set_ages_until_it_is_too_old) {
     ck_assert_uint_eq(n_published(), 2);
     char why[256];
     ck_assert(key_source_is_ready(source, why)); /* later trouble is reported, not fatal */
+    ck_assert_str_eq(why, "the keys of supabase could not be read again, and are too old: HTTP "
+                          "status 500");
     serve(200, SET(KEY_A));
     refresh();
     while (keys()->state != KEYS_FRESH)
         await_events(1);
+    ck_assert(key_source_is_ready(source, why));
+    ck_assert_str_eq(why, "");
     end();
 }
 END_TEST

@@ -249,6 +249,7 @@ START_TEST(broken_issuer_keeps_no_other_from_its_keys) {
     ck_assert_uint_eq(keyset_count(ring->issuers[1].keys), 2);
     char why[256];
     ck_assert(key_source_is_ready(source, why));
+    ck_assert_ptr_eq(strstr(why, "the keys of broken could not be had yet: "), why);
     end();
 }
 END_TEST

@@ -71,6 +71,36 @@ START_TEST(greetings_that_are_refused_or_nonsense_keep_it_away) {
 }
 END_TEST
 
+START_TEST(who_looks_sees_why_it_is_away_and_since_when) {
+    struct peer *peer = peer_listen("redis://127.0.0.1:%u");
+    struct redis_sight sight = redis_look(peer->client.redis);
+    ck_assert(sight.n_servers == 1 && sight.n_up == 0 && sight.away_since_ns == 0);
+    meet(peer);
+    RUN_UNTIL(peer->client.loop, IS_UP(&peer->client));
+    sight = redis_look(peer->client.redis);
+    ck_assert(sight.n_servers == 1 && sight.n_up == 1 && sight.away_since_ns == 0);
+    int64_t before_ns = loop_now(peer->client.loop)->mono_ns;
+    close(peer->fd);
+    peer->fd = -1;
+    RUN_UNTIL(peer->client.loop, !IS_UP(&peer->client));
+    sight = redis_look(peer->client.redis);
+    ck_assert(sight.n_servers == 1 && sight.n_up == 0);
+    ck_assert_int_ge(sight.away_since_ns, before_ns);
+    char server[32];
+    snprintf(server, sizeof(server), "127.0.0.1:%u", peer->port);
+    ck_assert_str_eq(sight.server, server);
+    ck_assert_int_gt(strlen(sight.reason), 0);
+    meet(peer);
+    RUN_UNTIL(peer->client.loop, IS_UP(&peer->client));
+    ck_assert_uint_eq(redis_look(peer->client.redis).n_up, 0); /* the next answer says it */
+    hears(peer, TIME_ASKED);
+    says(peer, TIME_TOLD);
+    RUN_UNTIL(peer->client.loop, redis_look(peer->client.redis).n_up == 1);
+    ck_assert_int_eq(redis_look(peer->client.redis).away_since_ns, 0);
+    peer_close(peer);
+}
+END_TEST
+
 /* ---- calls */
 
 START_TEST(calls_before_it_is_up_end_away_at_once) {
@@ -526,7 +556,8 @@ END_TEST
 RIG_MAIN("io/redis", greeting_logs_in_chooses_the_database_and_asks_the_time,
          greeting_with_a_password_alone_names_no_user,
          greetings_that_are_refused_or_nonsense_keep_it_away,
-         calls_before_it_is_up_end_away_at_once, calls_are_pipelined_and_answered_in_order,
+         who_looks_sees_why_it_is_away_and_since_when, calls_before_it_is_up_end_away_at_once,
+         calls_are_pipelined_and_answered_in_order,
          cancelled_calls_are_not_heard_of_again_and_others_keep_their_replies,
          calls_may_be_made_from_inside_on_done,
          calls_under_way_end_silently_when_the_client_is_freed,

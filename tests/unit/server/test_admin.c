@@ -74,6 +74,37 @@ START_TEST(ready_when_tokens_can_be_verified) {
 }
 END_TEST
 
+START_TEST(trouble_with_redis_is_told_and_not_fatal) {
+    begin(true);
+    ck_assert_int_eq(ask("GET", "/status"), 200);
+    ck_assert(!says("\"redis\""));
+    admin.redis = &(struct redis_settings){.mode = REDIS_EXACT, .on_failure = REDIS_CLOSED};
+    admin.sights = redis_sights_new(2);
+    ck_assert_int_eq(ask("GET", "/readyz"), 200);
+    ASSERT_SAYS("{\"ready\":true,\"why\":\"Redis is not connected yet\"}");
+    redis_sights_tell(admin.sights, 0, &(struct redis_sight){1, 1, 0, "", ""});
+    ck_assert_int_eq(ask("GET", "/readyz"), 200);
+    ASSERT_SAYS("{\"ready\":true,\"why\":\"\"}");
+    ck_assert_int_eq(ask("GET", "/status"), 200);
+    ASSERT_SAYS("\"redis\":{\"state\":\"up\",\"servers\":1,\"up\":1,\"mode\":\"exact\","
+                "\"on_failure\":\"closed\"},");
+    struct redis_sight away = {1, 0, clock_now().mono_ns, "h:1", "it \"refuses\""};
+    redis_sights_tell(admin.sights, 1, &away);
+    ck_assert_int_eq(ask("GET", "/readyz"), 200);
+    ASSERT_SAYS("{\"ready\":true,\"why\":\"Redis is away since 2");
+    ASSERT_SAYS("Z: h:1: it \\\"refuses\\\"\"}");
+    ck_assert_int_eq(ask("GET", "/status"), 200);
+    ASSERT_SAYS("\"ready\":true,\"why\":\"Redis is away since 2");
+    ASSERT_SAYS("\"state\":\"away\",\"servers\":1,\"up\":0,");
+    ASSERT_SAYS(",\"server\":\"h:1\",\"reason\":\"it \\\"refuses\\\"\"}");
+    struct doc *doc = doc_parse(buffer_bytes(&answer.body), NULL);
+    ck_assert_ptr_nonnull(doc);
+    doc_free(doc);
+    redis_sights_free(admin.sights);
+    end();
+}
+END_TEST
+
 START_TEST(not_ready_says_what_is_missing) {
     begin(false);
     ck_assert_int_eq(ask("GET", "/readyz"), 503);
@@ -181,7 +212,7 @@ START_TEST(a_reload_that_was_refused_says_why_until_one_is_not) {
 END_TEST
 
 SUITE_MAIN("server/admin", alive_needs_nothing, ready_when_tokens_can_be_verified,
-           not_ready_says_what_is_missing, not_ready_while_draining,
-           status_is_json_and_holds_no_secret, metrics_come_from_everywhere, a_page_shows_it_live,
-           nothing_else_is_there, nothing_can_be_changed,
-           a_reload_that_was_refused_says_why_until_one_is_not)
+           trouble_with_redis_is_told_and_not_fatal, not_ready_says_what_is_missing,
+           not_ready_while_draining, status_is_json_and_holds_no_secret,
+           metrics_come_from_everywhere, a_page_shows_it_live, nothing_else_is_there,
+           nothing_can_be_changed, a_reload_that_was_refused_says_why_until_one_is_not)
