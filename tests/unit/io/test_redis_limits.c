@@ -376,6 +376,26 @@ START_TEST(late_answers_say_what_was_counted_after_all) {
 }
 END_TEST
 
+/* One allows, the other refuses: nothing was counted. */
+START_TEST(a_late_answer_that_refuses_one_counts_none) {
+    const struct limit_charge charges[] = {of(&policy_quota, "u", 1), of(&policy_rate, "u", 1)};
+    struct peer *peer = peer_up();
+    struct taken taken = {0};
+    struct redis_limits *own = redis_limits_new(peer->client.redis, STR(""));
+    heard.n = 0;
+    ck_assert_int_eq(redis_limits_take(own, &taken.taking, charges, NULL, 2, true, on_taken), 0);
+    taken.taking.on_heard = on_taking_heard;
+    RUN_UNTIL(peer->client.loop, taken.n_ended == 1);
+    peer_says(peer, "*10\r\n:1700000000000000\r\n:0\r\n:1701388800\r\n:0\r\n:0\r\n:0\r\n"
+                    ":61714285715\r\n:0\r\n:0\r\n:0\r\n" TIME_TOLD);
+    RUN_UNTIL(peer->client.loop, heard.n == 1);
+    ck_assert(taken.taking.outcome.states[0].allowed && !taken.taking.outcome.states[1].allowed);
+    ck_assert_uint_eq(heard.counted, 0);
+    peer_close(peer);
+    redis_limits_free(own);
+}
+END_TEST
+
 START_TEST(who_does_not_heed_late_answers_hears_none) {
     const struct limit_charge charge = of(&policy_rate, "u", 1);
     struct peer *peer = peer_up();
@@ -401,4 +421,5 @@ RIG_MAIN("io/redis_limits", a_burst_passes_and_then_the_wait_is_told,
          values_that_nobody_of_us_wrote_do_no_harm, what_it_cost_in_truth_is_settled,
          redis_and_memory_say_the_same, several_gateways_admit_exactly_the_limit,
          with_redis_away_nothing_waits, answers_that_are_no_answers_are_nonsense,
-         late_answers_say_what_was_counted_after_all, who_does_not_heed_late_answers_hears_none)
+         late_answers_say_what_was_counted_after_all, a_late_answer_that_refuses_one_counts_none,
+         who_does_not_heed_late_answers_hears_none)
