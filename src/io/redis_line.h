@@ -15,11 +15,11 @@
  *
  * Commands go in packets, LINE_PACKETS of them on the way at most. While fewer are, those of one
  * turn go at its end; else they wait, and what has gathered goes as one when a packet is answered
- * whole (here with one on the way):
+ * whole:
  *
- *   asked      a      b  c  d          e  f           g
- *   packets    [a]             [b c d]          [e f]     [g]
- *   answered              a ───┘        b c d ──┘     e f ┘
+ *   asked      a   b  c d e   f g             h
+ *   packets    [a] [b]     [c d e]    [f g]   [h]
+ *   answered           a ──┘      b ──┘  c d e
  *
  * No clock is set for it: with little to ask nothing waits, and the more there is, the more goes
  * with one write here, one wake of the server and one read of its replies. It costs a command at
@@ -75,7 +75,7 @@ struct line_rules {
                    enum redis_verdict verdict, const struct redis_reply *reply);
 };
 
-#define LINE_PACKETS   1                     /* on the way */
+#define LINE_PACKETS   2                     /* on the way */
 #define LINE_CALLS_MAX 1024                  /* under way, with those that wait */
 #define LINE_PIPELINE  (LINE_CALLS_MAX + 16) /* with what the line itself asks */
 #define LINE_OUT_MAX   (4 * 1024 * 1024)     /* bytes that the server has not taken */

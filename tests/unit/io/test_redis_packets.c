@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves how io/redis.h asks: one packet on the way, what gathers meanwhile in the next, and nothing unsent that could be. */
+/* Proves how io/redis.h asks: two packets on the way, what gathers meanwhile in the next, and nothing unsent that could be. */
 #include "redis_peer.h"
 
 #define GET(key) "*2\r\n$3\r\nGET\r\n$1\r\n" key "\r\n"
@@ -18,21 +18,30 @@ static void hears_nothing(struct peer *peer) {
     ck_assert_int_eq(recv(peer->fd, (char[1]){0}, 1, MSG_DONTWAIT), -1);
 }
 
+/* The second of two packets on the way. */
+static void fill_up(struct peer *peer) {
+    static struct asked other;
+    other = (struct asked){0};
+    ask(&peer->client, &other, "GET z");
+    hears_at_once(peer, GET("z"));
+}
+
 START_TEST(what_is_asked_meanwhile_goes_as_one_when_the_first_is_answered) {
     struct peer *peer = peer_up();
     struct asked asked[4] = {0};
     ask(&peer->client, &asked[0], "GET a");
     hears_at_once(peer, GET("a")); /* nothing was on the way */
+    fill_up(peer);
     ask(&peer->client, &asked[1], "GET b");
     hears_nothing(peer);
     ask(&peer->client, &asked[2], "GET c");
     hears_nothing(peer);
     ask(&peer->client, &asked[3], "GET d");
     hears_nothing(peer);
-    ck_assert_uint_eq(redis_stats(peer->client.redis).n_under_way, 4);
+    ck_assert_uint_eq(redis_stats(peer->client.redis).n_under_way, 5);
     peer_says(peer, ":1\r\n");
     hears_at_once(peer, GET("b") GET("c") GET("d"));
-    peer_says(peer, ":2\r\n:3\r\n:4\r\n");
+    peer_says(peer, ":0\r\n:2\r\n:3\r\n:4\r\n");
     for (int i = 0; i < 4; i++) {
         ck_assert_int_eq(wait_for(&peer->client, &asked[i]), REDIS_ANSWERED);
         ck_assert_int_eq(asked[i].integer, i + 1);
@@ -47,6 +56,7 @@ START_TEST(a_packet_counts_as_answered_with_its_last_reply) {
     ask(&peer->client, &asked[0], "GET a");
     ask(&peer->client, &asked[1], "GET b");
     hears_at_once(peer, GET("a") GET("b"));
+    fill_up(peer);
     ask(&peer->client, &asked[2], "GET c");
     peer_says(peer, ":1\r\n:");
     ck_assert_int_eq(wait_for(&peer->client, &asked[0]), REDIS_ANSWERED);
@@ -63,6 +73,7 @@ START_TEST(errors_and_cancelled_calls_answer_a_packet_too) {
     ask(&peer->client, &asked[0], "GET a");
     ask(&peer->client, &asked[1], "GET b");
     hears_at_once(peer, GET("a") GET("b"));
+    fill_up(peer);
     ask(&peer->client, &asked[2], "GET c");
     redis_cancel(&asked[1].call);
     peer_says(peer, "-ERR one\r\n:2\r\n");
@@ -78,12 +89,13 @@ START_TEST(cancelled_calls_that_wait_leave_others_their_replies) {
     struct asked asked[3] = {0};
     ask(&peer->client, &asked[0], "GET a");
     hears_at_once(peer, GET("a"));
+    fill_up(peer);
     ask(&peer->client, &asked[1], "GET b");
     ask(&peer->client, &asked[2], "GET c");
     redis_cancel(&asked[1].call);
     peer_says(peer, ":1\r\n");
     hears_at_once(peer, GET("b") GET("c"));
-    peer_says(peer, ":2\r\n:3\r\n");
+    peer_says(peer, ":0\r\n:2\r\n:3\r\n");
     ck_assert_int_eq(wait_for(&peer->client, &asked[2]), REDIS_ANSWERED);
     ck_assert_int_eq(asked[2].integer, 3);
     ck_assert_int_eq(asked[1].n_ended, 0);
@@ -96,12 +108,13 @@ START_TEST(what_waits_when_it_falls_silent_ends_away_and_is_never_sent) {
     struct asked first = {0}, waiting = {0}, after = {0};
     ask(&peer->client, &first, "GET a");
     hears_at_once(peer, GET("a"));
+    fill_up(peer);
     ask(&peer->client, &waiting, "GET b");
     ck_assert_int_eq(wait_for(&peer->client, &first), REDIS_LATE);
     ck_assert_int_eq(waiting.n_ended, 1);
     ck_assert(waiting.verdict == REDIS_AWAY || waiting.verdict == REDIS_OVERLOADED);
     hears_at_once(peer, TIME_ASKED); /* the probe waits for nobody */
-    peer_says(peer, ":1\r\n" TIME_TOLD);
+    peer_says(peer, ":1\r\n:0\r\n" TIME_TOLD);
     RUN_UNTIL(peer->client.loop, IS_UP(&peer->client));
     hears_nothing(peer);
     ask(&peer->client, &after, "GET c");
@@ -117,6 +130,7 @@ START_TEST(what_waits_when_the_connection_breaks_ends_away_and_is_never_sent) {
     struct asked first = {0}, waiting = {0}, after = {0};
     ask(&peer->client, &first, "GET a");
     hears_at_once(peer, GET("a"));
+    fill_up(peer);
     ask(&peer->client, &waiting, "GET b");
     rig_reset(peer->fd);
     peer->fd = -1;
@@ -147,13 +161,19 @@ START_TEST(what_waits_past_its_own_deadline_ends_overloaded) {
 
     ask(&peer->client, &first, "GET a");
     hears_at_once(peer, GET("a"));
+    fill_up(peer);
     run(&peer->client, &twice, &script, "key", "x");
     int64_t now_ns = clock_now().mono_ns;
     RUN_UNTIL(peer->client.loop, clock_now().mono_ns - now_ns > 500 * NS_PER_MS);
     ask(&peer->client, &behind, "GET b"); /* due later, in the same packet */
     peer_says(peer, ":1\r\n");
     peer_hears(peer, "*6\r\n$7\r\nEVALSHA\r\n");
-    peer_says(peer, "-NOSCRIPT No matching script.\r\n"); /* now it waits for b */
+    peer_says(peer, ":0\r\n");
+    rig_settle(peer->client.loop);
+    while (recv(peer->fd, (char[64]){0}, 64, MSG_DONTWAIT) > 0)
+        continue;
+    fill_up(peer);
+    peer_says(peer, "-NOSCRIPT No matching script.\r\n"); /* now it waits for b, or z */
     ck_assert_int_eq(wait_for(&peer->client, &twice), REDIS_OVERLOADED);
     peer_close(peer);
     redis_script_fini(&script);
@@ -166,6 +186,7 @@ START_TEST(more_than_may_wait_is_overloaded_at_once) {
     size_t n_overloaded = 0;
     ask(&peer->client, &asked[0], "GET a");
     hears_at_once(peer, GET("a"));
+    fill_up(peer);
     for (size_t i = 1; i < 1100; i++)
         ask(&peer->client, &asked[i], "PING");
     rig_settle(peer->client.loop);
@@ -184,6 +205,7 @@ START_TEST(bytes_beyond_bounds_do_not_wait) {
     struct str words[] = {STR("ECHO"), {calloc(1, 60000), 60000}};
     ask(&peer->client, &asked[0], "GET a");
     hears_at_once(peer, GET("a"));
+    fill_up(peer);
     for (size_t i = 1; i < 80; i++) /* 80 times 60 kB are more than 4 MiB */
         ck_assert_int_eq(
             redis_call(peer->client.redis, &asked[i].call, STR_NONE, words, 2, on_asked), 0);
@@ -201,6 +223,7 @@ START_TEST(calls_that_wait_end_silently_when_the_client_is_freed) {
     struct asked first = {0}, waiting = {0};
     ask(&peer->client, &first, "GET a");
     hears_at_once(peer, GET("a"));
+    fill_up(peer);
     ask(&peer->client, &waiting, "GET b");
     peer_close(peer);
     ck_assert_int_eq(first.n_ended + waiting.n_ended, 0);
