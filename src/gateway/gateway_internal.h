@@ -51,7 +51,7 @@ struct gateway {
     uint64_t tunnel_bytes_in, tunnel_bytes_out;
     uint64_t n_over_ip, n_over_subject;  /* sockets.c */
     struct buffer scratch, scratch_body; /* heads and bodies of our own while they are written */
-    unsigned char random[512];           /* from the kernel, used up from the front */
+    unsigned char random[4096];          /* from the kernel, used up from the front */
     size_t random_used;
     bool is_draining;
 };

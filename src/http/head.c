@@ -181,17 +181,18 @@ static enum head_verdict line_read(struct head *head, const char *base, struct h
 
 /* ---- meaning ---- */
 
-/* Where the fields with a meaning for the message itself are, and how often. */
-struct census {
-    const struct field *first[FIELD_ID_COUNT];
-    uint16_t times[FIELD_ID_COUNT];
-};
-
 /* Of the first field with an id that is there. */
-static struct str value_of(const struct census *census, enum field_id id) {
-    assert(census->times[id] > 0 && census->first[id]);
-    return census->first[id]->value;
+static struct str value_of(const struct head *head, enum field_id id) {
+    const struct field *field = fields_find(head->fields, id);
+    assert(field);
+    return field->value;
 }
+
+static bool is_there(const struct head *head, enum field_id id) {
+    return fields_find(head->fields, id) != NULL;
+}
+
+static bool is_doubled(uint64_t doubled, enum field_id id) { return doubled >> id & 1; }
 
 static void point_words(struct head *head, const char *base) {
     if (head->kind == HEAD_REQUEST) {
@@ -211,35 +212,36 @@ static void point_fields(struct head *head, const char *base) {
     head->fields.n = head->n_lines;
 }
 
-static void take_census(struct head *head, struct census *census) {
-    uint64_t present = 0;
-    memset(census, 0, sizeof(*census));
+/* Looks every name up. Bits, by id, of those that there are more than one of. */
+static uint64_t name_fields(struct head *head) {
+    uint64_t present = 0, doubled = 0;
     for (uint32_t i = 0; i < head->n_lines; i++) {
         struct field *field = &head->store[i];
         field->id = field_id_of(field->name);
+        doubled |= present & UINT64_C(1) << field->id;
         present |= UINT64_C(1) << field->id;
-        if (census->times[field->id]++ == 0)
-            census->first[field->id] = field;
     }
     head->fields.absent = ~present;
+    return doubled;
 }
 
 /* RFC 9112 3.2: a server MUST respond with 400 to any HTTP/1.1 request that lacks a Host, has more than one, or an
  * invalid one. */
-static enum head_verdict host_read(struct head *head, const struct census *census) {
+static enum head_verdict host_read(struct head *head, uint64_t doubled) {
     head->host = STR("");
-    if (census->times[FIELD_HOST] == 0)
+    if (!is_there(head, FIELD_HOST))
         return head->minor == 0 ? HEAD_DONE : HEAD_BAD_HOST;
-    if (census->times[FIELD_HOST] > 1 || !host_is_valid(value_of(census, FIELD_HOST)))
+    struct str host = value_of(head, FIELD_HOST);
+    if (is_doubled(doubled, FIELD_HOST) || !host_is_valid(host))
         return HEAD_BAD_HOST;
-    head->host = value_of(census, FIELD_HOST);
+    head->host = host;
     return HEAD_DONE;
 }
 
 /* One run of digits. A leading zero is refused: it is octal to some. */
-static enum head_verdict length_read(struct head *head, const struct census *census) {
-    struct str digits = value_of(census, FIELD_CONTENT_LENGTH);
-    if (census->times[FIELD_CONTENT_LENGTH] > 1 || !str_to_u64(digits, &head->body_bytes))
+static enum head_verdict length_read(struct head *head, uint64_t doubled) {
+    struct str digits = value_of(head, FIELD_CONTENT_LENGTH);
+    if (is_doubled(doubled, FIELD_CONTENT_LENGTH) || !str_to_u64(digits, &head->body_bytes))
         return HEAD_BAD_LENGTH;
     if (head->body_bytes > INT64_MAX || (digits.at[0] == '0' && digits.n > 1))
         return HEAD_BAD_LENGTH;
@@ -248,28 +250,29 @@ static enum head_verdict length_read(struct head *head, const struct census *cen
 }
 
 /* RFC 9112 6.3. Both lengths, or a coding on HTTP/1.0, "ought to be handled as an error". */
-static enum head_verdict framing_read(struct head *head, const struct census *census) {
-    unsigned n_codings = census->times[FIELD_TRANSFER_ENCODING];
-    unsigned n_lengths = census->times[FIELD_CONTENT_LENGTH];
+static enum head_verdict framing_read(struct head *head, uint64_t doubled) {
+    bool has_coding = is_there(head, FIELD_TRANSFER_ENCODING);
+    bool has_length = is_there(head, FIELD_CONTENT_LENGTH);
     head->framing = head->kind == HEAD_REQUEST ? FRAMING_NONE : FRAMING_UNTIL_CLOSE;
     head->body_bytes = 0;
-    if (n_codings > 1 || (n_codings == 1 && (n_lengths > 0 || head->minor == 0)))
+    if (is_doubled(doubled, FIELD_TRANSFER_ENCODING) ||
+        (has_coding && (has_length || head->minor == 0)))
         return HEAD_BAD_FRAMING;
-    if (n_lengths > 0)
-        return length_read(head, census);
-    if (n_codings == 0)
+    if (has_length)
+        return length_read(head, doubled);
+    if (!has_coding)
         return HEAD_DONE;
-    if (!str_eq_nocase(value_of(census, FIELD_TRANSFER_ENCODING), STR("chunked")))
+    if (!str_eq_nocase(value_of(head, FIELD_TRANSFER_ENCODING), STR("chunked")))
         return HEAD_UNKNOWN_CODING;
     head->framing = FRAMING_CHUNKED;
     return HEAD_DONE;
 }
 
 /* RFC 9112 9.3. */
-static enum head_verdict connection_read(struct head *head, const struct census *census) {
+static enum head_verdict connection_read(struct head *head) {
     bool close = false, keep_alive = false;
     unsigned n_names = 0;
-    for (size_t i = 0; census->times[FIELD_CONNECTION] > 0 && i < head->fields.n; i++) {
+    for (size_t i = 0; is_there(head, FIELD_CONNECTION) && i < head->fields.n; i++) {
         if (head->fields.list[i].id != FIELD_CONNECTION)
             continue;
         struct str list = head->fields.list[i].value, name;
@@ -285,12 +288,12 @@ static enum head_verdict connection_read(struct head *head, const struct census 
 }
 
 /* RFC 9110 10.1.1: ignored on HTTP/1.0; anything but 100-continue may be refused. */
-static enum head_verdict expectation_read(struct head *head, const struct census *census) {
-    unsigned times = census->times[FIELD_EXPECT];
+static enum head_verdict expectation_read(struct head *head, uint64_t doubled) {
     head->expects_continue = false;
-    if (times == 0 || head->minor == 0)
+    if (!is_there(head, FIELD_EXPECT) || head->minor == 0)
         return HEAD_DONE;
-    if (times > 1 || !str_eq_nocase(value_of(census, FIELD_EXPECT), STR("100-continue")))
+    if (is_doubled(doubled, FIELD_EXPECT) ||
+        !str_eq_nocase(value_of(head, FIELD_EXPECT), STR("100-continue")))
         return HEAD_BAD_EXPECTATION;
     bool has_body = head->framing == FRAMING_CHUNKED ||
                     (head->framing == FRAMING_LENGTH && head->body_bytes > 0);
@@ -300,18 +303,17 @@ static enum head_verdict expectation_read(struct head *head, const struct census
 
 static enum head_verdict meaning_read(struct head *head, const char *base) {
     bool asks = head->kind == HEAD_REQUEST;
-    struct census census;
     point_words(head, base);
     point_fields(head, base);
-    take_census(head, &census);
+    uint64_t doubled = name_fields(head);
     head->head_bytes = head->line_at;
-    enum head_verdict verdict = asks ? host_read(head, &census) : HEAD_DONE;
+    enum head_verdict verdict = asks ? host_read(head, doubled) : HEAD_DONE;
     if (verdict == HEAD_DONE)
-        verdict = framing_read(head, &census);
+        verdict = framing_read(head, doubled);
     if (verdict == HEAD_DONE)
-        verdict = connection_read(head, &census);
+        verdict = connection_read(head);
     if (verdict == HEAD_DONE && asks)
-        verdict = expectation_read(head, &census);
+        verdict = expectation_read(head, doubled);
     if (verdict == HEAD_DONE)
         head->state = UNDERSTOOD;
     return verdict;
