@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "limit/policy.h"
 
+#include "base/pen.h"
 #include <assert.h>
+
+#define SHORT_BYTES 216
 
 static const char *const KEY_NAMES[LIMIT_KEY_COUNT] = {
     [LIMIT_KEY_SUBJECT] = "subject", [LIMIT_KEY_IP] = "ip",         [LIMIT_KEY_CLAIM] = "claim",
@@ -28,20 +31,27 @@ bool limit_policy_is_called(const struct limit_policy *policy, struct str name) 
     return str_eq(policy->name, name) || str_eq(policy->id, name);
 }
 
+/* The fixed part first, so that no two say the same; names are short, but nobody promises it. */
 struct hash128 limit_policy_hash(const struct hash_key *key, const struct limit_policy *policy) {
     assert((unsigned)policy->kind < LIMIT_COUNTED_KINDS);
     struct {
-        struct hash128 counter;
         int64_t key, kind, period, count, burst;
-    } named = {.counter = hash128(key, policy->counter), .key = policy->key, .kind = policy->kind};
-    if (policy->kind == LIMIT_RATE) {
-        named.period = policy->rate.period_ns;
-        named.count = policy->rate.count;
-        named.burst = policy->rate.burst;
-    } else {
-        named.period = policy->quota.kind;
+        char counter[SHORT_BYTES];
+    } named;
+    struct hash128 of_long;
+    struct str counter = policy->counter;
+    if (counter.n > sizeof(named.counter)) {
+        of_long = hash128(key, counter);
+        counter = (struct str){(const char *)&of_long, sizeof(of_long)};
     }
-    return hash128(key, (struct str){(const char *)&named, sizeof(named)});
+    bool is_rate = policy->kind == LIMIT_RATE;
+    named.key = policy->key;
+    named.kind = policy->kind;
+    named.period = is_rate ? policy->rate.period_ns : policy->quota.kind;
+    named.count = is_rate ? policy->rate.count : 0;
+    named.burst = is_rate ? policy->rate.burst : 0;
+    char *end = pen_str(named.counter, counter);
+    return hash128(key, (struct str){(const char *)&named, (size_t)(end - (char *)&named)});
 }
 
 /* The policy's windows, as this subscriber has them. */

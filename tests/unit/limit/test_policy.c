@@ -139,6 +139,23 @@ static bool same_hash(const struct limit_policy *a, const struct limit_policy *b
     return of_a.lo == of_b.lo && of_a.hi == of_b.hi;
 }
 
+START_TEST(counters_are_told_apart_by_names_of_any_length) {
+    char a[600], b[600];
+    memset(a, 'x', sizeof(a));
+    memset(b, 'x', sizeof(b));
+    for (size_t n = 1; n <= sizeof(a); n++) {
+        struct limit_policy of_a = {.counter = {a, n}, .rate = rate.rate}, of_b = of_a;
+        of_b.counter.at = b;
+        ck_assert(same_hash(&of_a, &of_b));
+        b[n - 1] = 'y';
+        ck_assert(!same_hash(&of_a, &of_b));
+        b[n - 1] = 'x';
+        of_b.counter.n--;
+        ck_assert(!same_hash(&of_a, &of_b));
+    }
+}
+END_TEST
+
 START_TEST(a_rates_counter_belongs_to_its_rule) {
     const struct limit_policy steady = {.name = STR("one"),
                                         .counter = STR("plan/default/burst"),
@@ -192,6 +209,7 @@ int main(void) {
     tcase_add_test(counters, debt_of_a_rate_is_paid_by_the_rate);
     tcase_add_test(counters, no_debt_is_too_large_to_be_told);
     tcase_add_test(counters, what_was_used_is_told_to_the_debt_and_a_part_of_a_call_is_a_call);
+    tcase_add_test(counters, counters_are_told_apart_by_names_of_any_length);
     tcase_add_test(counters, a_rates_counter_belongs_to_its_rule);
     tcase_add_test(counters, a_quotas_counter_outlives_its_limit);
     suite_add_tcase(suite, counters);
