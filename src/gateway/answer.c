@@ -3,6 +3,7 @@
  * SDK retries three times), and limits in the words of draft-ietf-httpapi-ratelimit-headers. */
 #include "gateway/answer.h"
 
+#include "base/pen.h"
 #include "gateway/charges.h"
 #include "gateway/holds.h"
 #include "gateway/lifetime.h"
@@ -81,17 +82,16 @@ static bool is_reported(const struct exchange *x, const struct limit_policy *pol
 /* "name";x=N;y=M, after what separates it from the one before. */
 static int add_item(struct buffer *fields, struct str separator, struct str name,
                     const char parameters[2], int64_t first, int64_t second) {
-    TRY(buffer_append(fields, separator));
-    TRY(buffer_append_byte(fields, '"'));
-    TRY(buffer_append(fields, name));
-    TRY(buffer_append(fields, STR("\";")));
-    TRY(buffer_append_byte(fields, parameters[0]));
-    TRY(buffer_append_byte(fields, '='));
-    TRY(buffer_append_u64(fields, (uint64_t)first));
-    TRY(buffer_append_byte(fields, ';'));
-    TRY(buffer_append_byte(fields, parameters[1]));
-    TRY(buffer_append_byte(fields, '='));
-    return buffer_append_u64(fields, (uint64_t)second);
+    char *room;
+    TRY(buffer_reserve(fields, separator.n + name.n + 2 * PEN_U64_MAX + strlen("\"\";x=;y="),
+                       &room));
+    char *at = pen_byte(pen_str(room, separator), '"');
+    at = pen_str(pen_str(at, name), STR("\";"));
+    at = pen_u64(pen_byte(pen_byte(at, parameters[0]), '='), (uint64_t)first);
+    at = pen_byte(pen_byte(at, ';'), parameters[1]);
+    at = pen_u64(pen_byte(at, '='), (uint64_t)second);
+    buffer_commit(fields, (size_t)(at - room));
+    return 0;
 }
 
 /* What `t` says: a quota's window ends when it ends; a rate is as good as new then, or has room for this call. */
