@@ -27,8 +27,10 @@ static bool refuse_unknown(struct reader *r, const struct branch *map, const str
     for (const struct branch *b = map->children; b; b = b->next)
         if (!is_known(entries, n, b->key)) {
             char known[400];
+            const struct branch name = {
+                .key = b->key, .line = b->name_line, .column = b->name_column};
             list_keys(entries, n, known, sizeof(known));
-            reader_error(r, b, "no such setting here; known are: %s", known);
+            reader_error(r, &name, "no such setting here; known are: %s", known);
             is_good = false;
         }
     return is_good;

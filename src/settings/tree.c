@@ -73,7 +73,7 @@ static bool add_list(struct reader *r, yaml_document_t *document, const yaml_nod
 static bool is_new(struct reader *r, const struct branch *map, const struct branch *at) {
     for (const struct branch *other = map->children; other; other = other->next)
         if (str_eq(other->key, at->key)) {
-            reader_error(r, at, "is there twice (first in line %zu)", other->line);
+            reader_error(r, at, "is there twice (first in line %zu)", other->name_line);
             return false;
         }
     return true;
@@ -99,6 +99,8 @@ static bool add_map(struct reader *r, yaml_document_t *document, const yaml_node
         *end = build(r, document, pair->value, at.key, depth + 1);
         if (!*end)
             return false;
+        (*end)->name_line = at.line;
+        (*end)->name_column = at.column;
         if (!(*end)->children && (*end)->kind == BRANCH_SCALAR && (*end)->is_plain &&
             (*end)->text.n == 0) {
             (*end)->line = at.line; /* nothing stands there: point at the name */

@@ -10,11 +10,12 @@ enum branch_kind { BRANCH_SCALAR, BRANCH_LIST, BRANCH_MAP };
 
 struct branch {
     enum branch_kind kind;
-    struct str key;      /* in a map */
-    struct str text;     /* scalars, as written; expanded by read_scalar */
-    bool is_plain;       /* not quoted: an empty plain scalar is "nothing" */
-    size_t line, column; /* 0: no line of the file, a default or the environment */
-    bool is_default;     /* no line of the file: the setting's default */
+    struct str key;                /* in a map */
+    struct str text;               /* scalars, as written; expanded by read_scalar */
+    bool is_plain;                 /* not quoted: an empty plain scalar is "nothing" */
+    size_t name_line, name_column; /* of the key, in a map */
+    size_t line, column;           /* 0: no line of the file, a default or the environment */
+    bool is_default;               /* no line of the file: the setting's default */
     struct branch *children, *next;
 };
 

@@ -33,15 +33,18 @@ END_TEST
 
 START_TEST(unknown_names_are_refused_where_they_stand) {
     static const struct row rows[] = {
-        {"bananas: 1\n", "f.yaml:2:10: bananas: ", "no such setting"},
+        {"bananas: 1\n", "f.yaml:2:1: bananas: ", "no such setting"},
         {"bananas:\n", "f.yaml:2:1: bananas: ", "known are: listen"},
-        {"http:\n  max_heads: 1KiB\n", "f.yaml:3:14: max_heads: ", "max_head"},
-        {"drain: { delay: 1s, tiemout: 2s }\n", "f.yaml:2:30: tiemout: ", "timeout"},
-        {"redis: { uri: x }\n", "f.yaml:2:15: uri: ", "no such setting"},
+        {"bananas:\n  - 1\n", "f.yaml:2:1: bananas: ", "no such setting"},
+        {"\"bananas\":\n  { a: 1 }\n", "f.yaml:2:1: bananas: ", "no such setting"},
+        {"drain:\n  delay: 1s\n  bananas:\n    1\n", "f.yaml:4:3: bananas: ", "no such"},
+        {"http:\n  max_heads: 1KiB\n", "f.yaml:3:3: max_heads: ", "max_head"},
+        {"drain: { delay: 1s, tiemout: 2s }\n", "f.yaml:2:21: tiemout: ", "timeout"},
+        {"redis: { uri: x }\n", "f.yaml:2:10: uri: ", "no such setting"},
         {"auth_failures: { rate: 1/minute, quota: 5/day }\n",
-         "f.yaml:2:41: quota: ", "no such setting"},
-        {"auth_failures: { rate: 1/minute, key: ip }\n", "f.yaml:2:39: key: ", "no such setting"},
-        {"routes: [ { path: /a, region: pin } ]\n", "f.yaml:2:31: region: ", "no such setting"},
+         "f.yaml:2:34: quota: ", "no such setting"},
+        {"auth_failures: { rate: 1/minute, key: ip }\n", "f.yaml:2:34: key: ", "no such setting"},
+        {"routes: [ { path: /a, region: pin } ]\n", "f.yaml:2:23: region: ", "no such setting"},
         {"issuers: [ { name: a, issuers: x } ]\n", "f.yaml:2:", "no such setting"},
         {"limits: { a: { key: ip, rate: 1/minute, bursts: 1 } }\n", "f.yaml:2:", "bursts"},
         {"trust: { client: auto }\n", "f.yaml:2:", "client_ip"},
@@ -310,7 +313,7 @@ START_TEST(prices_and_payments_that_make_no_sense_are_refused) {
         {"payment: { downgrade: [unpaid] }\n", "f.yaml:2:10: payment: ", "'claim' is missing"},
         {"payment: { claim: status, downgrade: [a, b], refuse: [b] }\n", "f.yaml:2:54: refuse: 'b'",
          "downgrade too"},
-        {"payment: { claim: status, grace: 3d }\n", "f.yaml:2:34: grace: ", "no such setting"},
+        {"payment: { claim: status, grace: 3d }\n", "f.yaml:2:27: grace: ", "no such setting"},
     };
     ALL_ARE_REFUSED(rows);
 }
@@ -329,7 +332,7 @@ START_TEST(times_that_would_let_nothing_happen_are_refused) {
         {"upstream: { eject: { for: 0s } }\n", "f.yaml:2:27: for: ", "more than nothing"},
         {"upstream: { eject: { failures: -1 } }\n", "f.yaml:2:32: failures: ", "whole number"},
         {"upstream: { eject: 5 }\n", "f.yaml:2:20: eject: ", "expected settings"},
-        {"upstream: { eject: { until: 5s } }\n", "f.yaml:2:29: until: ", "failures, for"},
+        {"upstream: { eject: { until: 5s } }\n", "f.yaml:2:22: until: ", "failures, for"},
         {"upstream: { max_queue: many }\n", "f.yaml:2:24: max_queue: ", "whole number"},
         {"upstream: { max_open: 0 }\n", "f.yaml:2:23: max_open: '0'", "from 1 to"},
         {"routes: [ { path: /a, timeouts: { connect: 0s } } ]\n",
@@ -347,11 +350,11 @@ START_TEST(streams_that_are_limited_by_nonsense_are_refused) {
     static const struct row rows[] = {
         {"websockets: { max_per_ip: many }\n", "f.yaml:2:27: max_per_ip: ", "whole number"},
         {"websockets: { max_per_subject: -1 }\n", "f.yaml:2:32: max_per_subject: ", "whole number"},
-        {"websockets: { max: 5 }\n", "f.yaml:2:20: max: ", "max_per_ip"},
+        {"websockets: { max: 5 }\n", "f.yaml:2:15: max: ", "max_per_ip"},
         {"deny_list: { max: 0 }\n", "f.yaml:2:19: max: ", "from 1"},
         {"deny_list: { max: 10000001 }\n", "f.yaml:2:19: max: ", "at most"},
         {"deny_list: { keep: 0s }\n", "f.yaml:2:20: keep: ", "more than nothing"},
-        {"deny_list: { for: 1h }\n", "f.yaml:2:19: for: ", "keep"},
+        {"deny_list: { for: 1h }\n", "f.yaml:2:14: for: ", "keep"},
         {"subjects: { max: lots }\n", "f.yaml:2:18: max: ", "whole number"},
         {"close_streams_at_expiry: sometimes\n", "f.yaml:2:26: close_streams_at_expiry: ", "true"},
         {"routes: [ { path: /a, token_from: [header:X-Token] } ]\n",
