@@ -94,6 +94,8 @@ int buffer_printf(struct buffer *b, const char *format, ...) {
 }
 
 int buffer_append_u64(struct buffer *b, uint64_t value) {
-    char digits[PEN_U64_MAX];
-    return buffer_append(b, (struct str){digits, (size_t)(pen_u64(digits, value) - digits)});
+    char *room;
+    TRY(buffer_reserve(b, PEN_U64_MAX, &room));
+    buffer_commit(b, (size_t)(pen_u64(room, value) - room));
+    return 0;
 }

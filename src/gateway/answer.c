@@ -63,14 +63,17 @@ static int add_cors(const struct exchange *x, struct buffer *fields, struct fiel
 
 static int64_t ceil_s(int64_t ns) { return ns / NS_PER_S + (ns % NS_PER_S != 0); }
 
-/* A quota's own window; of a rate, that in which the whole burst refills. */
-static int64_t window_s(const struct limit_policy *policy, const struct limit_state *state) {
-    const struct bucket_rule *rate = &policy->rate;
-    if (policy->kind == LIMIT_QUOTA)
-        return state->window.end_s - state->window.start_s;
+/* Until the whole burst has refilled. */
+static int64_t refill_s(const struct bucket_rule *rate) {
     __int128 ns = (__int128)rate->burst * rate->period_ns / rate->count;
     int64_t s = (int64_t)(ns / NS_PER_S) + (ns % NS_PER_S != 0);
     return s > 0 ? s : 1;
+}
+
+/* A quota's own window; of a rate, that in which it refills. */
+static int64_t window_s(const struct limit_policy *policy, const struct limit_state *state) {
+    return policy->kind == LIMIT_QUOTA ? state->window.end_s - state->window.start_s
+                                       : refill_s(&policy->rate);
 }
 
 /* On our own paths other groups' limits stand in the body alone: in a field each name stands once. What the operator looks at is
@@ -158,7 +161,7 @@ static struct ceiling ceiling_of(const struct exchange *x) {
     const struct settings *s = x->settings;
     if (x->problem == PROBLEM_TOO_MANY_FAILURES)
         return (struct ceiling){"auth_failures", limit_capacity(&s->auth_failures),
-                                window_s(&s->auth_failures, NULL), failures_wait_s(x)};
+                                refill_s(&s->auth_failures.rate), failures_wait_s(x)};
     if (x->problem == PROBLEM_TOO_MANY_AT_ONCE)
         return (struct ceiling){.name = "http.max_requests_per_ip",
                                 .most = s->http.max_requests_per_ip};
