@@ -291,7 +291,8 @@ class Trouble(KeyStory):
             pieces = events.body_pieces(events.answer(with_body=False))
             self.assertEqual(next(pieces), b"hello")
             fetches = self.gateway.metrics()["jotgate_api_key_fetches_total"]
-            self.apikeys("revoke", self.create())  # an entry to miss
+            self.apikeys("revoke", self.create())  # an entry to miss, once it was read
+            self.gateway.wait_until(lambda: self.gateway.metrics()["jotgate_api_keys_revoked_total"] > 0, "the feed")
             self.assertEqual(self.redis.ask("DEL", "jotgate:{feed}log"), 1)
             self.apikeys("revoke", self.create())
             self.gateway.wait_until(lambda: self.gateway.metrics()["jotgate_api_key_fetches_total"] > fetches, "the key to be asked for again")

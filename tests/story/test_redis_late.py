@@ -101,11 +101,17 @@ class Exact(LateStory):
         self.assertEqual(self.statuses(1, self.caller), [200])
         self.assertEqual(self.counted(), 1)
 
+    def executed(self):
+        """How many of the N calls Redis counted in time: what waits for a packet is not sent while others are unanswered."""
+        n = self.counted() - 1
+        self.assertIn(n, range(1, N + 1))
+        return n
+
     def test_what_redis_counted_and_answered_too_late_is_counted_once(self):
         self.start_and_call_once(quota="100/day")
         self.line.answers.clear()
         self.assertEqual(self.each_once(), [200] * N)
-        self.assertEqual(self.counted(), 1 + N)  # executed in time
+        self.executed()
         self.line.flow()
         self.wait_till_settled()
         self.assertEqual(self.counted(), 1 + N)
@@ -125,16 +131,17 @@ class Exact(LateStory):
         self.start_and_call_once(quota="100/day")
         self.line.answers.clear()
         self.assertEqual(self.each_once(), [200] * N)
+        n = self.executed()
         self.line.cut()
         self.wait_till_settled()
-        self.assertEqual(self.counted(), 1 + 2 * N)
+        self.assertEqual(self.counted(), 1 + N + n)
 
     def test_whom_nobody_let_in_redis_does_not_count(self):
         self.on_failure = "closed"
         self.start_and_call_once(quota="100/day")
         self.line.answers.clear()
         self.assertEqual(self.each_once(), [503] * N)
-        self.assertEqual(self.counted(), 1 + N)
+        self.executed()
         self.line.flow()
         self.wait_till_settled()
         self.assertEqual(self.counted(), 1)
