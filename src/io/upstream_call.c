@@ -16,7 +16,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define SPARE_MAX 16
+#define SPARE_CALLS_MAX 16
 
 /* ---- how a call goes wrong */
 
@@ -112,26 +112,6 @@ void call_advance_later(struct upstream_call *call) {
 
 /* ---- the pool */
 
-static struct upstream_call *take_spare(struct upstream_pool *pool) {
-    struct upstream_call *call = pool->spare;
-    if (call) {
-        pool->spare = call->behind;
-        pool->n_spare--;
-    }
-    return call;
-}
-
-/* A tunnel's has lost its head. */
-static void keep_or_free(struct upstream_pool *pool, struct upstream_call *call) {
-    if (call->is_tunnel || pool->n_spare >= SPARE_MAX) {
-        free(call);
-        return;
-    }
-    call->behind = pool->spare;
-    pool->spare = call;
-    pool->n_spare++;
-}
-
 struct upstream_pool *upstream_pool_new(struct loop *loop, struct resolver *resolver,
                                         struct tls_client *tls,
                                         const struct upstream_limits *limits,
@@ -140,7 +120,12 @@ struct upstream_pool *upstream_pool_new(struct loop *loop, struct resolver *reso
     if (!pool)
         return NULL;
     *pool = (struct upstream_pool){
-        .loop = loop, .resolver = resolver, .tls = tls, .limits = *limits, .events = *events};
+        .loop = loop,
+        .resolver = resolver,
+        .tls = tls,
+        .limits = *limits,
+        .events = *events,
+        .calls = {.piece_bytes = sizeof(struct upstream_call), .n_most = SPARE_CALLS_MAX}};
     lines_init(&pool->lines, loop, limits->n_idle, limits->idle_ns);
     return pool;
 }
@@ -156,8 +141,7 @@ void upstream_pool_free(struct upstream_pool *pool) {
         return;
     assert(pool->stats.n_open == 0);
     lines_fini(&pool->lines);
-    while (pool->spare)
-        free(take_spare(pool));
+    stock_release(&pool->calls);
     free(pool);
 }
 
@@ -177,12 +161,11 @@ struct upstream_call *upstream_start(struct upstream_pool *pool, const struct or
     struct site *site = site_hold(&pool->lines, origin);
     if (!site)
         return NULL;
-    struct upstream_call *call = take_spare(pool);
-    if (!call && !(call = malloc(sizeof(*call)))) {
+    struct upstream_call *call = stock_take(&pool->calls, CALL_ZEROED_BYTES);
+    if (!call) {
         site_release(site);
         return NULL;
     }
-    memset(call, 0, offsetof(struct upstream_call, addresses));
     call->pool = pool;
     call->site = site;
     call->owner = owner;
@@ -249,7 +232,10 @@ void upstream_finish(struct upstream_call *call) {
     pool->stats.n_open--;
     site_release(call->site);
     buffer_release(&call->head_bytes);
-    keep_or_free(pool, call);
+    if (call->is_tunnel)
+        free(call);
+    else
+        stock_give(&pool->calls, call, CALL_ZEROED_BYTES);
 }
 
 /* ---- the request's body */

@@ -3,6 +3,7 @@
 /* What the upstream client's own files share: upstream_call.c (what owners call and hear),
  * upstream_place.c (whose turn it is), upstream_connect.c (to a line, and the request onto it), upstream_answer.c (the answer's
  * head), upstream_health.c (what it tells of the address), upstream_tunnel.c (what becomes of a call when that is 101). */
+#include "base/stock.h"
 #include "io/upstream.h"
 #include "lines.h"
 
@@ -23,8 +24,7 @@ struct upstream_pool {
     struct upstream_events events;
     struct lines lines;
     struct upstream_stats stats;
-    struct upstream_call *spare; /* by `behind`; large, so a few are kept */
-    size_t n_spare;
+    struct stock calls; /* 14 KiB each, more than malloc keeps at hand */
 };
 
 struct upstream_call {
@@ -62,6 +62,7 @@ struct upstream_call {
     struct resolved addresses;
     struct head head;
 };
+#define CALL_ZEROED_BYTES offsetof(struct upstream_call, addresses)
 
 static inline int64_t call_now_ns(const struct upstream_call *call) {
     return loop_now(call->pool->loop)->mono_ns;

@@ -15,7 +15,7 @@ int upstream_start_tunnel(struct upstream_call **handle) {
     struct upstream_call *call = *handle;
     assert(upstream_is_websocket(call));
     assert(!timer_is_set(&call->send_timer) && !timer_is_set(&call->wait_timer));
-    struct upstream_call *tunnel = malloc(offsetof(struct upstream_call, addresses));
+    struct upstream_call *tunnel = malloc(CALL_ZEROED_BYTES);
     if (!tunnel)
         return -ENOMEM;
     loop_defer_cancel(call->pool->loop, &call->deferred);
@@ -26,8 +26,8 @@ int upstream_start_tunnel(struct upstream_call **handle) {
     call_leave_place(call); /* a tunnel takes none from those who ask and go */
     channel_start_writing(&call->line->channel, FRAMING_UNTIL_CLOSE, 0);
     call->line->user = tunnel;
-    memcpy(tunnel, call, offsetof(struct upstream_call, addresses));
-    free(call);
+    memcpy(tunnel, call, CALL_ZEROED_BYTES);
+    stock_give(&call->pool->calls, call, CALL_ZEROED_BYTES);
     *handle = tunnel;
     return 0;
 }
