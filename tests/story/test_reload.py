@@ -60,7 +60,7 @@ class Reload(Story):
     def test_a_bad_file_changes_nothing_and_says_why(self):
         self.start()
         for text, words in (
-            ("supabase: { url: http://a }\nbananas: 1\n", ":2:10"),
+            ("supabase: { url: http://a }\nbananas: 1\n", ":2:1:"),
             ("listen: [\n", "jotgate.yaml:"),
             ("supabase: { url: 'http://${NOBODY_SETS_THIS}/' }\n", "NOBODY_SETS_THIS"),
         ):
