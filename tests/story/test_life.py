@@ -282,7 +282,7 @@ class Start(Story):
                 self.assertEqual((code, out), (2, ""), err)
                 places = [line.replace(file.name, "F").split(": ")[0:2] for line in err.splitlines()]
                 self.assertEqual(places, [["env:JOTGATE_ADMIN_TOKEN", "is 5 bytes long; expected at least 32"], ["F:1:9", "listen"], ["F:3:27", "upstream"],
-                                          ["F:4:26", "methods"], ["F:5:75", "quota"], ["F:7:35", "algorithms"], ["F:8:10", "bananas"]])  # fmt: skip
+                                          ["F:4:26", "methods"], ["F:5:75", "quota"], ["F:7:35", "algorithms"], ["F:8:1", "bananas"]])  # fmt: skip
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
             file.write("".join(f"banana{i}: 1\n" for i in range(50)))
             file.flush()

@@ -282,6 +282,7 @@ class Prices(LimitStory):
         for price in ("", "lots", "-1"):
             self.assertEqual(self.get("/limited", [("x-price", price)]).status, 200)
         self.assertEqual(self.left(), 70)
+        self.gateway.wait_for_log(lambda line: line.get("path") == "/_jotgate/usage", "the last request")  # what comes before it is there, too
         told = [line for line in self.gateway.log() if "did not say what the call cost" in str(line)]
         self.assertEqual(len(told), 1)
 
