@@ -33,7 +33,7 @@ static const struct command {
     {"check", command_check, "read the settings, say what is wrong or odd, print them",
      "usage: jotgate check [-c FILE]\n\n"
      "Reads and lints the settings, then prints them as they take effect (secrets masked) and the route table.\n\n"
-     "Exit: 0 good, 1 findings, 2 unreadable; every message is file:line:column: text.\n"},
+     "Exit: 0 good, 1 findings, 2 unreadable; errors are file:line:column: setting: text, findings file: text.\n"},
     {"verify", command_verify, "verify tokens offline and say why not",
      "usage: jotgate verify [--jwks FILE|URL] [--issuer I] [--audience A] [--alg A,...] [--signature-only] TOKEN | -\n\n"
      "One line of JSON a token; '-' reads tokens from standard input, one a line, and answers each line.\n"
