@@ -189,7 +189,7 @@ static struct str value_of(const struct head *head, enum field_id id) {
 }
 
 static bool is_there(const struct head *head, enum field_id id) {
-    return fields_find(head->fields, id) != NULL;
+    return !(head->fields.absent >> id & 1);
 }
 
 static bool is_doubled(uint64_t doubled, enum field_id id) { return doubled >> id & 1; }
