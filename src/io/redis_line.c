@@ -47,7 +47,6 @@ void line_tell_away(struct redis_line *line, const char *reason) {
         return;
     struct place place = place_of(line);
     line->away_since_ns = now_ns(line);
-    snprintf(line->away_reason, sizeof(line->away_reason), "%s", reason);
     snprintf(line->told_away, sizeof(line->told_away), "%s %s", kind_of(line), place.text);
     if (log_begins(str_of(line->told_away)))
         log_warn("Redis is away", F_TEXT("kind", kind_of(line)), F_TEXT("server", place.text),
@@ -94,7 +93,7 @@ void line_look(const struct redis_line *line, struct redis_sight *sight) {
     sight->away_since_ns = line->away_since_ns;
     snprintf(sight->server, sizeof(sight->server), "%.*s", (int)sizeof(sight->server) - 1,
              place_of(line).text);
-    snprintf(sight->reason, sizeof(sight->reason), "%s", line->away_reason);
+    snprintf(sight->reason, sizeof(sight->reason), "%s", line->why);
 }
 
 /* ---- down */
@@ -163,7 +162,6 @@ void line_come_to_life(struct redis_line *line) {
         return;
     }
     line->state = LINE_UP;
-    line->why[0] = '\0';
     if (state == LINE_SILENT)
         line_tell_back(line);
     else
@@ -309,6 +307,7 @@ void line_want(struct redis_line *line, bool is_wanted) {
     if (line->is_wanted == is_wanted)
         return;
     line->is_wanted = is_wanted;
+    line->why[0] = '\0';
     if (!is_wanted) {
         give_up(line);
         tell_gone(line);

@@ -99,13 +99,12 @@ struct redis_line {
     enum line_state state;
     bool is_wanted;
     char told_away[LINE_HOST_MAX + 24]; /* whom the log calls away; empty: nobody */
-    int64_t away_since_ns;              /* since then, and why; where it does so */
-    char away_reason[128];
-    char host[LINE_HOST_MAX]; /* or the path of a socket */
-    uint16_t port;            /* 0: a unix socket */
-    unsigned n_failures;      /* since something was answered */
-    char why[120];            /* it is of no use; empty: nothing is known against it */
-    struct timer timer;       /* what it means depends on the state */
+    int64_t away_since_ns;              /* since then; where it does so */
+    char host[LINE_HOST_MAX];           /* or the path of a socket */
+    uint16_t port;                      /* 0: a unix socket */
+    unsigned n_failures;                /* since something was answered */
+    char why[120];                      /* why it was of no use last, since it is wanted there */
+    struct timer timer;                 /* what it means depends on the state */
     struct lookup lookup;
     struct resolved addresses;
     size_t next_address;
