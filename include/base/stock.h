@@ -15,7 +15,8 @@ struct stock {
     struct stock_piece *first;
 };
 
-/* All zeros, for `bytes`. NULL: memory is out. */
+/* NULL: memory is out. What stands in it is nobody's business. */
 void *stock_take(struct stock *stock, size_t bytes) MUST_USE;
-void stock_give(struct stock *stock, void *piece, size_t bytes); /* as many as were taken */
+void *stock_take_zeroed(struct stock *stock, size_t bytes) MUST_USE; /* its first `bytes` are */
+void stock_give(struct stock *stock, void *piece, size_t bytes);     /* as many as were taken */
 void stock_release(struct stock *stock); /* frees what lies there; it can be used again */

@@ -4,6 +4,7 @@
 #include "base/poison.h"
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct stock_piece {
     struct stock_piece *next; /* not poisoned: a search for leaks follows it */
@@ -14,13 +15,18 @@ void *stock_take(struct stock *stock, size_t bytes) {
     struct stock_piece *piece = stock->first;
     assert(stock->piece_bytes > sizeof(*piece));
     if (bytes > stock->piece_bytes)
-        return calloc(1, bytes);
+        return malloc(bytes);
     if (!piece)
-        return calloc(1, stock->piece_bytes);
+        return malloc(stock->piece_bytes);
     JG_UNPOISON(piece->rest, stock->piece_bytes - sizeof(*piece));
     stock->first = piece->next;
     stock->n--;
-    return memset(piece, 0, bytes);
+    return piece;
+}
+
+void *stock_take_zeroed(struct stock *stock, size_t bytes) {
+    void *piece = stock_take(stock, bytes);
+    return piece ? memset(piece, 0, bytes) : NULL;
 }
 
 void stock_give(struct stock *stock, void *memory, size_t bytes) {

@@ -38,7 +38,7 @@ static struct asking *make(struct asker *asker, struct exchange *x, unsigned whi
     for (size_t i = 0; i < x->n_charges; i++)
         n_bytes += x->charges[i].key.n;
     n_bytes += sizeof(struct asking);
-    struct asking *asking = stock_take(&asker->stock, n_bytes);
+    struct asking *asking = stock_take_zeroed(&asker->stock, n_bytes);
     if (!asking)
         return NULL;
     asking->bytes = n_bytes;

@@ -114,7 +114,7 @@ static int command_new(struct redis *redis, struct redis_call *call, const struc
     if (n > ARGUMENTS_MAX || n_bytes > ARGUMENTS_BYTES_MAX)
         return -E2BIG;
     size_t all_bytes = sizeof(struct redis_command) + n * sizeof(struct str) + n_bytes;
-    struct redis_command *command = stock_take(&redis->commands, all_bytes);
+    struct redis_command *command = stock_take_zeroed(&redis->commands, all_bytes);
     if (!command)
         return -ENOMEM;
     command->bytes = all_bytes;

@@ -16,7 +16,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define SPARE_CALLS_MAX 16
+#define SPARE_CALLS_MAX 128 /* as many are under way on a busy worker */
 
 /* ---- how a call goes wrong */
 
@@ -161,7 +161,7 @@ struct upstream_call *upstream_start(struct upstream_pool *pool, const struct or
     struct site *site = site_hold(&pool->lines, origin);
     if (!site)
         return NULL;
-    struct upstream_call *call = stock_take(&pool->calls, CALL_ZEROED_BYTES);
+    struct upstream_call *call = stock_take_zeroed(&pool->calls, CALL_ZEROED_BYTES);
     if (!call) {
         site_release(site);
         return NULL;

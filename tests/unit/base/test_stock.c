@@ -13,13 +13,13 @@ static bool is_zero(const char *at, size_t n) {
     return true;
 }
 
-START_TEST(what_was_given_back_is_taken_again_and_is_zero) {
+START_TEST(what_was_given_back_is_taken_again_and_zeroed_when_asked) {
     struct stock stock = {.piece_bytes = PIECE, .n_most = 4};
-    char *first = stock_take(&stock, PIECE);
+    char *first = stock_take_zeroed(&stock, PIECE);
     ck_assert(is_zero(first, PIECE));
     memset(first, 'x', PIECE);
     stock_give(&stock, first, PIECE);
-    char *again = stock_take(&stock, 20);
+    char *again = stock_take_zeroed(&stock, 20);
     ck_assert_ptr_eq(again, first);
     ck_assert(is_zero(again, 20));
     ck_assert_uint_eq(stock.n, 0);
@@ -58,7 +58,7 @@ END_TEST
 
 START_TEST(larger_pieces_do_not_lie_there) {
     struct stock stock = {.piece_bytes = PIECE, .n_most = 4};
-    char *large = stock_take(&stock, 10 * PIECE);
+    char *large = stock_take_zeroed(&stock, 10 * PIECE);
     ck_assert(is_zero(large, 10 * PIECE));
     memset(large, 'x', 10 * PIECE);
     stock_give(&stock, large, 10 * PIECE);
@@ -86,7 +86,7 @@ START_TEST(releasing_an_empty_one_is_fine) {
 }
 END_TEST
 
-SUITE_MAIN("base/stock", what_was_given_back_is_taken_again_and_is_zero,
+SUITE_MAIN("base/stock", what_was_given_back_is_taken_again_and_zeroed_when_asked,
            pieces_that_are_out_are_not_lent_twice, no_more_lie_there_than_was_said,
            larger_pieces_do_not_lie_there, what_lies_there_is_poisoned,
            releasing_an_empty_one_is_fine)
