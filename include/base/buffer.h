@@ -6,9 +6,12 @@
 
 /* A growing queue of bytes: appended at the end, consumed at the front. All zeros is an empty buffer without memory.
  * An emptied buffer starts over at its beginning; buffer_release gives the memory back. */
+struct stock;
+
 struct buffer {
     char *at;
     size_t head, tail, size; /* the bytes are at[head..tail) */
+    struct stock *stock;     /* whence its memory comes while a piece is enough; or NULL */
 };
 
 static inline struct str buffer_bytes(const struct buffer *b) {
@@ -32,7 +35,7 @@ static inline void buffer_commit(struct buffer *b, size_t bytes) {
 }
 void buffer_consume(struct buffer *b, size_t bytes); /* bytes <= length */
 void buffer_clear(struct buffer *b);                 /* keeps the memory */
-void buffer_release(struct buffer *b); /* frees the memory; the buffer can be used again */
+void buffer_release(struct buffer *b); /* gives the memory back; the buffer can be used again */
 
 /* Appending where there is no room yet; callers take buffer_append and buffer_append_byte. */
 int buffer_append_growing(struct buffer *b, struct str s) MUST_USE;

@@ -27,7 +27,8 @@ struct channel {
     uint64_t bytes_received, bytes_sent;
 };
 
-void channel_init(struct channel *ch); /* then connection_accept or connection_connect */
+/* Then connection_accept or connection_connect, on this loop. */
+void channel_init(struct channel *ch, struct loop *loop);
 void channel_fini(struct channel *ch); /* closes, frees the buffers */
 
 /* Read once into `in` (at most CHANNEL_READ_BYTES, and never beyond `limit` bytes waiting there). 1: something came or the

@@ -12,6 +12,7 @@
  * are due, deferred calls. (Events before timers: what came in time counts as in time, also when
  * we were held up.) Everything but loop_post and loop_stop belongs to the loop's thread. */
 struct loop;
+struct stock;
 
 struct loop *loop_new(void) MUST_USE; /* NULL, errno set */
 void loop_free(struct loop *loop);    /* takes NULL; nothing may be watched any more */
@@ -24,6 +25,8 @@ const struct now *loop_now(const struct loop *loop);
 /* Room for one read of whoever is being called: what stays is copied out, and takes no more memory than it needs. */
 #define LOOP_SCRATCH_BYTES (16 * 1024)
 char *loop_scratch(struct loop *loop);
+/* Memory of what waits in connections, given back as soon as nothing does. */
+struct stock *loop_pieces(struct loop *loop);
 
 /* A file descriptor's readiness. Embedded in its owner. Registered once for everything (EPOLLIN
  * | EPOLLOUT | EPOLLRDHUP | EPOLLET), or level-triggered for reading only (listeners). After

@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 
 #include "base/pen.h"
+#include "base/stock.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -23,11 +24,29 @@ static void compact(struct buffer *b) {
     b->tail = length;
 }
 
+static void give_back(struct buffer *b) {
+    if (b->at && b->stock)
+        stock_give(b->stock, b->at, b->size);
+    else
+        free(b->at);
+}
+
+/* Out of the stock's piece, into a larger one. */
+static char *move(struct buffer *b, size_t size) {
+    char *at = stock_take(b->stock, size);
+    if (at && b->tail > 0)
+        memcpy(at, b->at, b->tail);
+    if (at)
+        give_back(b);
+    return at;
+}
+
 static int grow(struct buffer *b, size_t needed) {
-    size_t size = b->size ? b->size : SMALLEST_BYTES;
+    size_t smallest = b->stock ? b->stock->piece_bytes : SMALLEST_BYTES;
+    size_t size = b->size ? b->size : smallest;
     while (size < needed)
         size *= 2;
-    char *at = realloc(b->at, size);
+    char *at = b->stock && b->size <= smallest ? move(b, size) : realloc(b->at, size);
     if (!at)
         return -ENOMEM;
     b->at = at;
@@ -60,8 +79,8 @@ void buffer_consume(struct buffer *b, size_t bytes) {
 void buffer_clear(struct buffer *b) { b->head = b->tail = 0; }
 
 void buffer_release(struct buffer *b) {
-    free(b->at);
-    *b = (struct buffer){0};
+    give_back(b);
+    *b = (struct buffer){.stock = b->stock};
 }
 
 int buffer_append_growing(struct buffer *b, struct str s) {

@@ -13,7 +13,9 @@
 #include <assert.h>
 #include <errno.h>
 
-void channel_init(struct channel *ch) { *ch = (struct channel){0}; }
+void channel_init(struct channel *ch, struct loop *loop) {
+    *ch = (struct channel){.in.stock = loop_pieces(loop), .out.stock = loop_pieces(loop)};
+}
 
 void channel_fini(struct channel *ch) {
     connection_close(&ch->connection);

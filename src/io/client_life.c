@@ -246,7 +246,7 @@ static void open_exchange(struct client *c) {
 static bool part_from_head(struct client *c, size_t head_bytes) {
     struct buffer *in = &c->channel.in, *bytes = &c->request->bytes;
     *bytes = *in;
-    *in = (struct buffer){0};
+    *in = (struct buffer){.stock = bytes->stock};
     return buffer_append(in, str_skip(buffer_bytes(bytes), head_bytes)) == 0;
 }
 
@@ -488,7 +488,7 @@ bool client_new(struct front *front, int fd, const struct ip *peer) {
     c->peer = *peer;
     c->is_fresh = true;
     c->holds_slot = front_counts(front, peer);
-    channel_init(&c->channel);
+    channel_init(&c->channel, front->loop);
     if (connection_accept(&c->channel.connection, front->loop, fd, front->tls, on_event) < 0) {
         free(c);
         return false;

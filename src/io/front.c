@@ -33,7 +33,7 @@ struct request *front_lend_request(struct front *front) {
         request = malloc(sizeof(*request));
     }
     if (request)
-        request->bytes = (struct buffer){0};
+        request->bytes = (struct buffer){.stock = loop_pieces(front->loop)};
     return request;
 }
 

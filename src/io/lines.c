@@ -165,7 +165,7 @@ struct line *site_new_line(struct site *site, const struct endpoint *endpoint) {
         return NULL;
     line->site = site;
     line->endpoint = *endpoint;
-    channel_init(&line->channel);
+    channel_init(&line->channel, site->lines->loop);
     return line;
 }
 

@@ -8,6 +8,8 @@
  * The mailbox's eventfd is edge-triggered too and never read: each write is a new edge, and its
  * counter does not overflow in a lifetime. Only the post that finds the box empty writes. */
 #include "io/loop.h"
+
+#include "base/stock.h"
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
@@ -17,7 +19,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define BATCH 256
+#define BATCH       256
+#define PIECE_BYTES 2048 /* the head of most messages fits */
+#define PIECES_MAX  256  /* in stock */
 
 struct mail {
     struct mail *next;
@@ -36,6 +40,7 @@ struct loop {
     atomic_bool is_stopped;
     pthread_mutex_t mail_lock;
     struct mail *mail, **mail_end;
+    struct stock pieces;
     char scratch[LOOP_SCRATCH_BYTES];
 };
 
@@ -52,6 +57,7 @@ struct loop *loop_new(void) {
     wheel_init(&loop->wheel, loop->now.mono_ns);
     loop->deferred.next = loop->deferred.previous = &loop->deferred;
     loop->mail_end = &loop->mail;
+    loop->pieces = (struct stock){.piece_bytes = PIECE_BYTES, .n_most = PIECES_MAX};
     pthread_mutex_init(&loop->mail_lock, NULL);
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->mail_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -79,12 +85,17 @@ void loop_free(struct loop *loop) {
     if (loop->epoll_fd >= 0)
         close(loop->epoll_fd);
     pthread_mutex_destroy(&loop->mail_lock);
+    stock_release(&loop->pieces);
     free(loop);
 }
 
 const struct now *loop_now(const struct loop *loop) { return &loop->now; }
 
 char *loop_scratch(struct loop *loop) { return loop->scratch; }
+
+struct stock *loop_pieces(struct loop *loop) {
+    return &loop->pieces;
+}
 
 /* ---- watches */
 

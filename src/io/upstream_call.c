@@ -170,6 +170,7 @@ struct upstream_call *upstream_start(struct upstream_pool *pool, const struct or
     call->site = site;
     call->owner = owner;
     call->request = *request;
+    call->head_bytes.stock = loop_pieces(pool->loop);
     call->has_ended = request->framing == FRAMING_NONE;
     pool->stats.n_open++;
     call_ask_for_place(call);

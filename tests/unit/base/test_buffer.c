@@ -2,6 +2,7 @@
 #include "base/buffer.h"
 
 #include "base/cleanup.h"
+#include "base/stock.h"
 #include "suite.h"
 
 #include <errno.h>
@@ -121,8 +122,63 @@ START_TEST(decimal_numbers_are_exact) {
 }
 END_TEST
 
+#define PIECE 64
+
+START_TEST(first_memory_comes_from_the_stock_and_goes_back_there) {
+    struct stock stock = {.piece_bytes = PIECE, .n_most = 4};
+    struct buffer b = {.stock = &stock};
+    ck_assert_int_eq(buffer_append(&b, STR("hello")), 0);
+    ck_assert_uint_eq(b.size, PIECE);
+    const char *piece = b.at;
+    buffer_release(&b);
+    ck_assert_uint_eq(stock.n, 1);
+    ck_assert_ptr_null(b.at);
+    ck_assert_int_eq(buffer_append(&b, STR("again")), 0);
+    ck_assert_ptr_eq(b.at, piece);
+    ck_assert_uint_eq(stock.n, 0);
+    ck_assert(str_eq(buffer_bytes(&b), STR("again")));
+    buffer_release(&b);
+    stock_release(&stock);
+}
+END_TEST
+
+START_TEST(what_outgrows_a_piece_keeps_its_bytes_and_gives_it_back) {
+    struct stock stock = {.piece_bytes = PIECE, .n_most = 4};
+    struct buffer b = {.stock = &stock};
+    unsigned char in = 0, out = 0;
+    for (int i = 0; i < 1000; i++)
+        ck_assert_int_eq(buffer_append_byte(&b, (char)in++), 0);
+    ck_assert_uint_gt(b.size, 1000 - 1);
+    ck_assert_uint_eq(stock.n, 1);
+    for (size_t i = 0; i < 1000; i++)
+        ck_assert_int_eq((unsigned char)b.at[i], out++);
+    buffer_release(&b);
+    ck_assert_uint_eq(stock.n, 1); /* the large one does not lie there */
+    ck_assert_int_eq(buffer_append(&b, STR("small")), 0);
+    ck_assert_uint_eq(b.size, PIECE);
+    buffer_release(&b);
+    stock_release(&stock);
+}
+END_TEST
+
+START_TEST(what_is_large_at_once_takes_no_piece) {
+    struct stock stock = {.piece_bytes = PIECE, .n_most = 4};
+    struct buffer b = {.stock = &stock}, other = {.stock = &stock};
+    ck_assert_int_eq(buffer_append(&other, STR("x")), 0);
+    buffer_release(&other);
+    char *room;
+    ck_assert_int_eq(buffer_reserve(&b, 10 * PIECE, &room), 0);
+    ck_assert_uint_eq(stock.n, 1);
+    buffer_release(&b);
+    ck_assert_uint_eq(stock.n, 1);
+    stock_release(&stock);
+}
+END_TEST
+
 SUITE_MAIN("base/buffer", empty_buffer_has_no_memory, bytes_come_out_in_order,
            queue_of_any_length_keeps_every_byte, consumed_room_is_used_before_more_is_asked_for,
            reserved_room_can_be_written_to_its_end, sizes_beyond_memory_are_refused,
            clear_keeps_memory_and_release_gives_it_back, printf_appends_without_its_nul,
-           decimal_numbers_are_exact)
+           decimal_numbers_are_exact, first_memory_comes_from_the_stock_and_goes_back_there,
+           what_outgrows_a_piece_keeps_its_bytes_and_gives_it_back,
+           what_is_large_at_once_takes_no_piece)
