@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* hiredis' reader and formatter, and nothing else of it.
+/* hiredis' reader, and nothing else of it.
  *
  * The reader calls us to make each object, so a reply is built in an arena at once, in our own
  * shape, and what a server may make us allocate is bounded here: versions before 1.0 take an array
  * of two thousand million elements at its word. */
 #include "io/redis_codec.h"
 #include "base/arena.h"
+#include "base/pen.h"
 #include <assert.h>
 #include <errno.h>
 #include <hiredis/hiredis.h>
@@ -25,21 +26,23 @@ struct redis_decoder {
 
 /* ---- commands */
 
+/* "*2\r\n$3\r\nGET\r\n$1\r\na\r\n": ours, for hiredis allocates each and prints it with sprintf. */
+#define FRAME_MAX (PEN_U64_MAX + 5) /* of an argument, or of all: '$', a number, CR LF twice */
+
 int redis_encode(struct buffer *out, const struct str *arguments, size_t n) {
-    const char *at[REDIS_ARGUMENTS_MAX];
-    size_t lengths[REDIS_ARGUMENTS_MAX];
+    size_t bytes = FRAME_MAX;
+    char *room;
     assert(n > 0 && n <= REDIS_ARGUMENTS_MAX);
+    for (size_t i = 0; i < n; i++)
+        bytes += arguments[i].n + FRAME_MAX;
+    TRY(buffer_reserve(out, bytes, &room));
+    char *at = pen_str(pen_u64(pen_byte(room, '*'), n), STR("\r\n"));
     for (size_t i = 0; i < n; i++) {
-        at[i] = arguments[i].n ? arguments[i].at : "";
-        lengths[i] = arguments[i].n;
+        at = pen_str(pen_u64(pen_byte(at, '$'), arguments[i].n), STR("\r\n"));
+        at = pen_str(pen_str(at, arguments[i]), STR("\r\n"));
     }
-    char *command = NULL;
-    int length = (int)redisFormatCommandArgv(&command, (int)n, at, lengths);
-    if (length < 0)
-        return -ENOMEM;
-    int failure = buffer_append(out, (struct str){command, (size_t)length});
-    redisFreeCommand(command);
-    return failure;
+    buffer_commit(out, (size_t)(at - room));
+    return 0;
 }
 
 /* ---- objects, made as the reader comes to them; NULL makes it give up */

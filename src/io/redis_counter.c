@@ -2,10 +2,11 @@
 #include "redis_counter.h"
 
 #include "base/cidr.h"
+#include "base/pen.h"
 #include "io/redis_name.h"
-#include <stdio.h>
 
 #define LEVEL_US_MAX (2 * BUCKET_REFILL_MAX_NS / 1000)
+#define RULE_MAX     (2 * PEN_U64_MAX + 1)
 
 /* Whom it counts, as it stands in the key. False when the library fails. */
 static bool spell(const struct limit_charge *charge, char out[REDIS_NAME_MAX]) {
@@ -19,21 +20,29 @@ static bool spell(const struct limit_charge *charge, char out[REDIS_NAME_MAX]) {
     return redis_name(key, out);
 }
 
+static char *write_rule(char *at, const struct limit_policy *policy) {
+    if (policy->kind == LIMIT_QUOTA)
+        return pen_str(at, str_of(window_kind_name(policy->quota.kind)));
+    if (policy->kind != LIMIT_RATE)
+        return pen_str(at, STR("slots"));
+    at = pen_byte(pen_u64(at, (uint64_t)policy->rate.count), '/');
+    return pen_u64(at, (uint64_t)(policy->rate.period_ns / NS_PER_S));
+}
+
 bool redis_counter_key(struct str prefix, const struct limit_charge *charge,
                        char out[REDIS_COUNTER_KEY_MAX]) {
     const struct limit_policy *policy = charge->policy;
-    char key[REDIS_NAME_MAX], rule[48];
-    if (!spell(charge, key))
+    char name[REDIS_NAME_MAX];
+    if (!spell(charge, name))
         return false;
-    if (policy->kind == LIMIT_RATE)
-        snprintf(rule, sizeof(rule), "%lld/%lld", (long long)policy->rate.count,
-                 (long long)(policy->rate.period_ns / NS_PER_S));
-    else
-        snprintf(rule, sizeof(rule), "%s",
-                 policy->kind == LIMIT_QUOTA ? window_kind_name(policy->quota.kind) : "slots");
-    int n = snprintf(out, REDIS_COUNTER_KEY_MAX, STR_FMT "{%s:%s}" STR_FMT ":%s", STR_ARG(prefix),
-                     limit_key_name(policy->key), key, STR_ARG(policy->counter), rule);
-    return n < REDIS_COUNTER_KEY_MAX;
+    struct str kind = str_of(limit_key_name(policy->key)), whom = str_of(name);
+    if (prefix.n + kind.n + whom.n + policy->counter.n + strlen("{:}:") + RULE_MAX >=
+        REDIS_COUNTER_KEY_MAX)
+        return false;
+    char *at = pen_byte(pen_str(pen_byte(pen_str(out, prefix), '{'), kind), ':');
+    at = pen_byte(pen_str(pen_byte(pen_str(at, whom), '}'), policy->counter), ':');
+    *write_rule(at, policy) = '\0';
+    return true;
 }
 
 void redis_counter_time(const struct bucket_rule *rule, int64_t calls, int64_t *us,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/redis_name.h"
+
+#include "base/pen.h"
 #include "digest.h"
 #include "http/octets.h"
 #include <stdio.h>
@@ -16,7 +18,7 @@ static bool is_plain(struct str whom) {
 bool redis_name(struct str whom, char out[REDIS_NAME_MAX]) {
     char hex[65] = "";
     if (is_plain(whom)) {
-        snprintf(out, REDIS_NAME_MAX, STR_FMT, STR_ARG(whom));
+        *pen_str(out, whom) = '\0';
         return true;
     }
     bool done = sha256_hex(whom, hex);

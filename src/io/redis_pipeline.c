@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What was sent and what comes back: Redis answers in the order in which it was asked. */
 #include "redis_line.h"
+
+#include "base/pen.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -111,23 +113,25 @@ int pipeline_greet(struct redis_line *line) {
     return pipeline_probe(line);
 }
 
+static struct str decimal(char *room, uint64_t value) {
+    return (struct str){room, (size_t)(pen_u64(room, value) - room)};
+}
+
 /* EVALSHA and what goes with it; the deadline in the server's own time. Our clock ran on between
  * what TIME said and when we heard it, so what we take for its clock is behind it, and the script
  * ends with our patience or before. */
 static int encode_script(struct redis_line *line, const struct redis_command *command) {
     struct str all[REDIS_ARGUMENTS_MAX];
     const struct redis_script *script = command->script;
-    char n_keys[8], deadline[24];
+    char n_keys[PEN_U64_MAX], deadline[PEN_U64_MAX];
     size_t n = 0;
-    snprintf(n_keys, sizeof(n_keys), "%zu", command->n_keys);
     int64_t deadline_us = command->due_ns / 1000 + line->clock_us;
-    snprintf(deadline, sizeof(deadline), "%lld", (long long)deadline_us);
     all[n++] = command->sends_source ? STR("EVAL") : STR("EVALSHA");
     all[n++] = str_of(command->sends_source ? script->source : script->sha1);
-    all[n++] = str_of(n_keys);
+    all[n++] = decimal(n_keys, command->n_keys);
     for (size_t i = 0; i < command->n_keys; i++)
         all[n++] = command->arguments[i];
-    all[n++] = str_of(deadline);
+    all[n++] = decimal(deadline, deadline_us > 0 ? (uint64_t)deadline_us : 0);
     for (size_t i = command->n_keys; i < command->n; i++)
         all[n++] = command->arguments[i];
     return redis_encode(&line->out, all, n);
