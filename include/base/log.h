@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
-#include "base/str.h"
+#include "base/log_line.h"
 
 /* One event, one line: level, constant text, fields. JSON on a pipe or file, readable text on a terminal. Lines go to a
  * bounded queue that a thread of its own writes to stdout, so that logging never blocks; what does not fit is dropped
@@ -9,18 +9,8 @@
  *
  * error: a human must act. warn: degraded, coping. info: life of the process, one line a request. debug: the rest.
  * Tokens, keys, secrets and query strings have no way here. */
-enum log_level { LEVEL_ERROR, LEVEL_WARN, LEVEL_INFO, LEVEL_DEBUG };
 enum log_format { LOG_AUTO, LOG_JSON, LOG_TEXT };
 
-struct log_field {
-    struct str key; /* ,"name": as it stands in JSON, so that a line is few appends */
-    enum { LOG_FIELD_STR, LOG_FIELD_WORD, LOG_FIELD_INT, LOG_FIELD_REAL, LOG_FIELD_BOOL } kind;
-    struct str text;
-    int64_t number;
-    double real;
-};
-
-#define LOG_KEY(name)   STR(",\"" name "\":")
 #define F_STR(name, s)  ((struct log_field){LOG_KEY(name), LOG_FIELD_STR, (s), 0, 0})
 #define F_TEXT(name, c) ((struct log_field){LOG_KEY(name), LOG_FIELD_STR, str_of(c), 0, 0})
 /* A constant of ours, letters and other bytes that stand for themselves in JSON. */
@@ -41,6 +31,18 @@ uint64_t log_dropped(void);
  * and for the last who sees it end. Who began it ends it once. */
 bool log_begins(struct str what);
 bool log_ends(struct str what);
+
+/* A line that its writer puts together field by field: what each request logs. Between the two, only log_line_* on `line`. */
+#define LOG_DRAFT_BYTES 4096 /* a longer line is allocated */
+struct log_draft {
+    struct log_line line;
+    char *room, *large;
+    char ordinary[LOG_DRAFT_BYTES];
+};
+/* For n fields with so many bytes of text. False: nobody wants it, or memory is out. */
+bool log_open(struct log_draft *draft, enum log_level level, struct str text, size_t n,
+              size_t text_bytes) MUST_USE;
+void log_close(struct log_draft *draft);
 
 /* `text` is a literal: it greps to its line. */
 void log_fields(enum log_level level, const char *text, const struct log_field *fields, size_t n);

@@ -9,12 +9,9 @@
 #include "base/log.h"
 
 #include "base/clock.h"
-#include "base/json_string.h"
-#include "base/pen.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -56,124 +53,7 @@ static struct {
     .ended = PTHREAD_COND_INITIALIZER,
 };
 
-static const struct str LEVELS[] = {[LEVEL_ERROR] = STR("error"),
-                                    [LEVEL_WARN] = STR("warn"),
-                                    [LEVEL_INFO] = STR("info"),
-                                    [LEVEL_DEBUG] = STR("debug")};
-
-/* ---- making a line ---- */
-
-#define LINE_FRAME_MAX  80 /* what a line has beside its text and fields */
-#define FIELD_FRAME_MAX 40 /* what a field has beside its key and text: numbers, quotes, a space */
-#define ORDINARY_LINE   4096
-
-static char *write_int(char *at, int64_t value) {
-    if (value >= 0)
-        return pen_u64(at, (uint64_t)value);
-    return pen_u64(pen_byte(at, '-'), 0 - (uint64_t)value);
-}
-
-/* Thousandths, without printf: every request logs its times. JSON has no infinities and no NaN. */
-static char *write_real(char *at, double value) {
-    if (!isfinite(value))
-        return pen_str(at, STR("null"));
-    if (value < 0 || value >= 1e15)
-        return at + snprintf(at, FIELD_FRAME_MAX, "%.9g", value);
-    uint64_t thousandths = (uint64_t)(value * 1000 + 0.5);
-    unsigned rest = (unsigned)(thousandths % 1000);
-    at = pen_u64(at, thousandths / 1000);
-    if (rest == 0)
-        return at;
-    at = pen_two_digits(pen_byte(at, '.'), rest / 10);
-    if (rest % 10 > 0)
-        return pen_byte(at, (char)('0' + rest % 10));
-    return at[-1] == '0' ? at - 1 : at;
-}
-
-static bool reads_bare(struct str s) {
-    for (size_t i = 0; i < s.n; i++)
-        if (s.at[i] <= ' ' || s.at[i] > '~' || s.at[i] == '"' || s.at[i] == '\\')
-            return false;
-    return s.n > 0;
-}
-
-/* A value's own bytes never reach a terminal unless they are harmless there. */
-static char *write_str(char *at, struct str s, bool as_json) {
-    return !as_json && reads_bare(s) ? pen_str(at, s) : json_string_write(at, s);
-}
-
-static char *write_word(char *at, struct str s, bool as_json) {
-    if (!as_json)
-        return write_str(at, s, as_json);
-    return pen_byte(pen_str(pen_byte(at, '"'), s), '"');
-}
-
-static char *write_value(char *at, const struct log_field *field, bool as_json) {
-    switch (field->kind) {
-    case LOG_FIELD_STR:
-        return write_str(at, field->text, as_json);
-    case LOG_FIELD_WORD:
-        return write_word(at, field->text, as_json);
-    case LOG_FIELD_INT:
-        return write_int(at, field->number);
-    case LOG_FIELD_REAL:
-        return write_real(at, field->real);
-    case LOG_FIELD_BOOL:
-        return pen_str(at, field->number ? STR("true") : STR("false"));
-    }
-    return at;
-}
-
-struct event {
-    enum log_level level;
-    struct str text;
-    const struct log_field *fields;
-    size_t n;
-};
-
-static char *write_json_line(char *at, struct str time, const struct event *event) {
-    at = pen_str(pen_str(at, STR("{\"time\":\"")), time);
-    at = pen_str(pen_str(at, STR("\",\"level\":\"")), LEVELS[event->level]);
-    at = json_string_write(pen_str(at, STR("\",\"event\":")), event->text);
-    for (size_t i = 0; i < event->n; i++)
-        at = write_value(pen_str(at, event->fields[i].key), &event->fields[i], true);
-    return pen_str(at, STR("}\n"));
-}
-
-static struct str name_of(const struct log_field *field) {
-    return (struct str){field->key.at + 2, field->key.n - strlen(",\"\":")};
-}
-
-static char *write_text_line(char *at, struct str time, const struct event *event) {
-    at = pen_byte(pen_str(at, str_first(str_skip(time, strlen("2026-11-23T")), 12)), ' ');
-    at = pen_str(pen_str(at, LEVELS[event->level]),
-                 str_first(STR("  "), 6 - LEVELS[event->level].n));
-    at = pen_str(at, event->text);
-    for (size_t i = 0; i < event->n; i++) {
-        at = pen_str(pen_str(at, i ? STR(" ") : STR("  ")), name_of(&event->fields[i]));
-        at = write_value(pen_byte(at, '='), &event->fields[i], false);
-    }
-    return pen_byte(at, '\n');
-}
-
-/* More than the line will have: it is written without looking. */
-static size_t room_for(const struct event *event) {
-    size_t bytes = LINE_FRAME_MAX + JSON_STRING_MAX(event->text.n);
-    for (size_t i = 0; i < event->n; i++)
-        bytes +=
-            event->fields[i].key.n + FIELD_FRAME_MAX + JSON_STRING_MAX(event->fields[i].text.n);
-    return bytes;
-}
-
 static bool is_json(void) { return atomic_load_explicit(&sink.is_json, memory_order_relaxed); }
-
-static struct str write_line(char *room, const struct event *event, bool as_json) {
-    char time_text[25];
-    clock_rfc3339(clock_now().wall_ns, time_text);
-    struct str time = {time_text, sizeof(time_text) - 1};
-    char *end = as_json ? write_json_line(room, time, event) : write_text_line(room, time, event);
-    return (struct str){room, (size_t)(end - room)};
-}
 
 /* ---- writing it ---- */
 
@@ -228,22 +108,55 @@ static bool hand_over(struct str line) {
     return has_writer;
 }
 
-void log_fields(enum log_level level, const char *text, const struct log_field *fields, size_t n) {
-    assert(level <= LEVEL_DEBUG && text);
-    if ((int)level > atomic_load_explicit(&sink.lowest, memory_order_relaxed))
-        return;
-    const struct event event = {level, str_of(text), fields, n};
-    char ordinary[ORDINARY_LINE];
-    size_t bytes = room_for(&event);
-    char *large = bytes > sizeof(ordinary) ? malloc(bytes) : NULL;
-    bool is_out = false;
-    if (large || bytes <= sizeof(ordinary)) {
-        struct str line = write_line(large ? large : ordinary, &event, is_json());
-        is_out = hand_over(line) || write_all(sink.fd, line).n == 0;
-    }
-    if (!is_out)
+static struct str write_line(char *room, enum log_level level, struct str text,
+                             const struct log_field *fields, size_t n, bool as_json) {
+    struct log_line line = log_line_start(room, as_json, level, text);
+    for (size_t i = 0; i < n; i++)
+        log_line_field(&line, &fields[i]);
+    return log_line_end(&line, room);
+}
+
+static bool is_wanted(enum log_level level) {
+    assert(level <= LEVEL_DEBUG);
+    return (int)level <= atomic_load_explicit(&sink.lowest, memory_order_relaxed);
+}
+
+bool log_open(struct log_draft *draft, enum log_level level, struct str text, size_t n,
+              size_t text_bytes) {
+    size_t bytes = log_line_room(text.n, n, text_bytes);
+    if (!is_wanted(level))
+        return false;
+    draft->large = bytes > sizeof(draft->ordinary) ? malloc(bytes) : NULL;
+    draft->room = draft->large ? draft->large : draft->ordinary;
+    if (!draft->large && bytes > sizeof(draft->ordinary)) {
         drop_line();
-    free(large);
+        return false;
+    }
+    draft->line = log_line_start(draft->room, is_json(), level, text);
+    return true;
+}
+
+void log_close(struct log_draft *draft) {
+    struct str line = log_line_end(&draft->line, draft->room);
+    if (!hand_over(line) && write_all(sink.fd, line).n > 0)
+        drop_line();
+    free(draft->large);
+}
+
+static size_t text_bytes_of(const struct log_field *fields, size_t n) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += fields[i].text.n;
+    return bytes;
+}
+
+void log_fields(enum log_level level, const char *text, const struct log_field *fields, size_t n) {
+    struct log_draft draft;
+    if (!log_open(&draft, level, str_of(text), n, text_bytes_of(fields, n)))
+        return;
+    for (size_t i = 0; i < n; i++)
+        log_line_field(&draft.line, &fields[i]);
+    log_close(&draft);
 }
 
 uint64_t log_dropped(void) {
@@ -318,10 +231,11 @@ static uint64_t count_lines(struct str bytes) {
 
 /* There is one place left where it can be told. */
 static void tell_of_loss(int error) {
-    char room[ORDINARY_LINE];
-    const struct event event = {LEVEL_ERROR, STR("log lines are lost: stdout cannot be written"),
-                                &F_TEXT("why", strerror(error)), 1};
-    (void)write_all(STDERR_FILENO, write_line(room, &event, false));
+    char room[LOG_DRAFT_BYTES];
+    struct str line =
+        write_line(room, LEVEL_ERROR, STR("log lines are lost: stdout cannot be written"),
+                   &F_TEXT("why", strerror(error)), 1, false);
+    (void)write_all(STDERR_FILENO, line);
 }
 
 static struct str put(struct str bytes) {
@@ -365,9 +279,10 @@ static void report_dropped(void) {
     if (lines == 0 || sink.is_failing)
         return;
     pthread_mutex_unlock(&sink.lock);
-    char room[ORDINARY_LINE];
-    const struct event event = {LEVEL_WARN, STR("log lines dropped"), &F_INT("lines", lines), 1};
-    bool is_out = put_lines(write_line(room, &event, is_json()), STR_NONE) == 0;
+    char room[LOG_DRAFT_BYTES];
+    struct str line = write_line(room, LEVEL_WARN, STR("log lines dropped"), &F_INT("lines", lines),
+                                 1, is_json());
+    bool is_out = put_lines(line, STR_NONE) == 0;
     pthread_mutex_lock(&sink.lock);
     if (is_out)
         sink.dropped_reported += lines;
