@@ -97,8 +97,6 @@ static void begin(struct upstream_call *call) {
     }
     wait_for_continue(call);
     /* A body's first bytes are likely to follow in this turn, and then go in the same packet. */
-    if (call->has_ended)
-        call_push(call);
     call_advance_later(call);
 }
 
