@@ -22,7 +22,8 @@ int hex_digit(char byte);
 
 /* How many bytes at the front of `s` are of the class. */
 size_t octets_span(struct str s, enum octet_class octet_class);
-/* The same for OCTET_VALUE, OCTET_TARGET and OCTET_B64, 16 bytes at a time where the machine can. */
+/* The same for OCTET_VALUE, OCTET_TARGET, OCTET_B64 and OCTET_TOKEN, 16 bytes at a time where the machine can. */
 size_t value_span(struct str s);
 size_t target_span(struct str s);
 size_t b64_span(struct str s);
+size_t token_span(struct str s);

@@ -55,17 +55,28 @@ static uint64_t eight_lower(const char *at) {
     return bytes | LOWER;
 }
 
+static uint32_t four_lower(const char *at) {
+    uint32_t bytes;
+    memcpy(&bytes, at, sizeof(bytes));
+    return bytes | (uint32_t)LOWER;
+}
+
 /* Of a token with a name of ours, which are lower case letters and '-': no byte of a token but the same letter becomes one of
- * them when its bit of case is set. */
+ * them when its bit of case is set. The last bytes may be looked at twice. */
 static bool same_name(struct str name, struct str known) {
-    if (name.n != known.n)
+    size_t n = name.n;
+    const char *a = name.at, *b = known.at;
+    if (n != known.n)
         return false;
-    size_t at = 0;
-    for (; name.n - at >= 8; at += 8)
-        if (eight_lower(name.at + at) != eight_lower(known.at + at))
+    for (size_t at = 0; at + 8 < n; at += 8)
+        if (eight_lower(a + at) != eight_lower(b + at))
             return false;
-    for (; at < name.n; at++)
-        if ((name.at[at] | 0x20) != known.at[at])
+    if (n >= 8)
+        return eight_lower(a + n - 8) == eight_lower(b + n - 8);
+    if (n >= 4)
+        return four_lower(a) == four_lower(b) && four_lower(a + n - 4) == four_lower(b + n - 4);
+    for (size_t at = 0; at < n; at++)
+        if ((a[at] | 0x20) != b[at])
             return false;
     return true;
 }
@@ -137,11 +148,16 @@ struct owned_name {
     bool is_prefix;
 };
 
-/* Most names differ from all that are listed by their first byte, a letter. */
-static bool is_listed(struct str name, const struct owned_name *list, size_t n) {
-    int first = name.n > 0 ? lower(name.at[0]) : 0;
+/* Most names differ from all that are listed by their first byte, a letter: `first_letters` has a bit for each that one begins with. */
+#define LETTER(letter) (UINT32_C(1) << ((letter) - 'a'))
+
+static bool is_listed(struct str name, const struct owned_name *list, size_t n,
+                      uint32_t first_letters) {
+    unsigned first = name.n > 0 ? (unsigned)lower(name.at[0]) - 'a' : 26;
+    if (first >= 26 || !(first_letters >> first & 1))
+        return false;
     for (size_t i = 0; i < n; i++)
-        if (list[i].name.at[0] == first && reads_as(name, list[i].name, list[i].is_prefix))
+        if (reads_as(name, list[i].name, list[i].is_prefix))
             return true;
     return false;
 }
@@ -168,7 +184,8 @@ bool field_is_hop_by_hop(const struct field *field, struct fields fields) {
     case FIELD_UPGRADE:
         return true;
     default:
-        return is_listed(field->name, twins, sizeof(twins) / sizeof(twins[0])) ||
+        return is_listed(field->name, twins, sizeof(twins) / sizeof(twins[0]),
+                         LETTER('c') | LETTER('t') | LETTER('p')) ||
                fields_list_has(fields, FIELD_CONNECTION, field->name);
     }
 }
@@ -192,12 +209,15 @@ bool field_is_gateway_owned(struct str name) {
         NAME("x-original-url"),
         NAME("x-rewrite-url"),
     };
-    return is_listed(name, owned, sizeof(owned) / sizeof(owned[0]));
+    return is_listed(name, owned, sizeof(owned) / sizeof(owned[0]),
+                     LETTER('x') | LETTER('f') | LETTER('s') | LETTER('v') | LETTER('t') |
+                         LETTER('c') | LETTER('p'));
 }
 
 bool field_is_forbidden_in_answer(struct str name) {
     static const struct owned_name forbidden[] = {PREFIX("fly-"), PREFIX("x-jotgate-")};
-    return is_listed(name, forbidden, sizeof(forbidden) / sizeof(forbidden[0]));
+    return is_listed(name, forbidden, sizeof(forbidden) / sizeof(forbidden[0]),
+                     LETTER('f') | LETTER('x'));
 }
 
 int put_field(struct buffer *out, struct str name, struct str value) {

@@ -141,11 +141,11 @@ static enum head_verdict status_line(struct head *head, const char *base, struct
 static bool is_blank(char byte) { return byte == ' ' || byte == '\t'; }
 
 /* field-name ":" OWS field-value OWS (RFC 9112 5). A name cannot begin with white space, so a folded line is none. */
-static enum head_verdict field_line(struct head *head, const char *base, struct head_span line) {
+static enum head_verdict field_line(struct head *head, struct str bytes, struct head_span line) {
     if (head->n_lines == head->limits.n_fields)
         return HEAD_TOO_LARGE;
-    struct str s = at_span(base, line);
-    size_t name_n = octets_span(s, OCTET_TOKEN);
+    struct str s = at_span(bytes.at, line);
+    size_t name_n = token_span(str_skip(bytes, line.at)); /* ends within the line: CR is no token */
     if (name_n == 0 || name_n == s.n || s.at[name_n] != ':')
         return HEAD_BAD_FIELD;
     size_t from = name_n + 1, to = s.n;
@@ -160,9 +160,9 @@ static enum head_verdict field_line(struct head *head, const char *base, struct 
 }
 
 /* The state moves on only behind a good line, so that a head that failed fails again. */
-static enum head_verdict line_read(struct head *head, const char *base, struct head_span line) {
+static enum head_verdict line_read(struct head *head, struct str bytes, struct head_span line) {
     if (head->state == AT_FIELDS && line.n > 0)
-        return field_line(head, base, line);
+        return field_line(head, bytes, line);
     if (head->state == AT_FIELDS) {
         head->state = AT_END;
         return HEAD_DONE;
@@ -173,7 +173,7 @@ static enum head_verdict line_read(struct head *head, const char *base, struct h
     }
     bool asks = head->kind == HEAD_REQUEST;
     enum head_verdict verdict =
-        asks ? request_line(head, base, line) : status_line(head, base, line);
+        asks ? request_line(head, bytes.at, line) : status_line(head, bytes.at, line);
     if (verdict == HEAD_DONE)
         head->state = AT_FIELDS;
     return verdict;
@@ -338,7 +338,7 @@ enum head_verdict head_parse(struct head *head, struct str bytes) {
         enum head_verdict verdict = next_line(head, bytes, &line);
         if (verdict != HEAD_DONE)
             return verdict;
-        verdict = line_read(head, bytes.at, line);
+        verdict = line_read(head, bytes, line);
         if (verdict != HEAD_DONE)
             return verdict;
         head->line_at = head->scanned += 2;

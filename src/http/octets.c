@@ -77,6 +77,14 @@ static unsigned not_b64(__m128i bytes) {
     return 0xffffu & ~(unsigned)_mm_movemask_epi8(_mm_or_si128(letter, _mm_or_si128(digit, mark)));
 }
 
+/* Bits of the bytes outside letters, digits, '-' and '_', which nearly all tokens are made of. */
+static unsigned not_letter(__m128i bytes) {
+    __m128i letter = within(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 'z');
+    __m128i mark = _mm_or_si128(are(bytes, '-'), are(bytes, '_'));
+    __m128i other = _mm_or_si128(within(bytes, '0', '9'), mark);
+    return 0xffffu & ~(unsigned)_mm_movemask_epi8(_mm_or_si128(letter, other));
+}
+
 /* The last chunk reaches back over bytes that were seen, so that few are looked at one by one. */
 static inline size_t span(struct str s, unsigned (*outside)(__m128i),
                           enum octet_class octet_class) {
@@ -95,8 +103,13 @@ static inline size_t span(struct str s, unsigned (*outside)(__m128i),
 size_t value_span(struct str s) { return span(s, not_value, OCTET_VALUE); }
 size_t target_span(struct str s) { return span(s, not_target, OCTET_TARGET); }
 size_t b64_span(struct str s) { return span(s, not_b64, OCTET_B64); }
+size_t token_span(struct str s) {
+    size_t n = span(s, not_letter, OCTET_TOKEN);
+    return n + octets_span(str_skip(s, n), OCTET_TOKEN);
+}
 #else
 size_t value_span(struct str s) { return octets_span(s, OCTET_VALUE); }
 size_t target_span(struct str s) { return octets_span(s, OCTET_TARGET); }
 size_t b64_span(struct str s) { return octets_span(s, OCTET_B64); }
+size_t token_span(struct str s) { return octets_span(s, OCTET_TOKEN); }
 #endif

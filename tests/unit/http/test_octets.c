@@ -57,10 +57,14 @@ START_TEST(fast_b64_span_agrees_with_the_plain_one) {
 }
 END_TEST
 
+START_TEST(fast_token_span_agrees_with_the_plain_one) { spans_agree(token_span, OCTET_TOKEN); }
+END_TEST
+
 START_TEST(span_stops_at_the_first_stranger_of_several) {
     ck_assert_uint_eq(value_span(STR("0123456789abcdef0123\r67\n9")), 20);
     ck_assert_uint_eq(target_span(STR("0123456789abcdef0123 67 9")), 20);
     ck_assert_uint_eq(octets_span(STR("Host: x"), OCTET_TOKEN), 4);
+    ck_assert_uint_eq(token_span(STR("x.mark!and-more: x and what follows")), 15);
 }
 END_TEST
 
@@ -72,6 +76,7 @@ int main(void) {
     tcase_add_test(tests, fast_value_span_agrees_with_the_plain_one);
     tcase_add_test(tests, fast_target_span_agrees_with_the_plain_one);
     tcase_add_test(tests, fast_b64_span_agrees_with_the_plain_one);
+    tcase_add_test(tests, fast_token_span_agrees_with_the_plain_one);
     tcase_add_test(tests, span_stops_at_the_first_stranger_of_several);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
