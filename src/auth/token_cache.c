@@ -4,7 +4,7 @@
  *   entries    chained by the hash of a token's end, recycled by the CLOCK algorithm (Corbato 1968): a hit marks an entry, the
  *              hand takes the first one without a mark and wipes the marks it passes, so that what is used stays and a flood of
  *              tokens that are used once passes through. Only what an issuer signed comes in here, and no two signatures end
- *              alike: so a hit costs a hash of 64 bytes, and a comparison of all
+ *              alike: so a hit costs a hash of 32 bytes, and a comparison of all
  *   forgeries  by the hash of all bytes (anybody may put another's signature to his own), direct mapped: a newer one takes the place of an older one, so a flood costs nobody else anything
  *
  *   buckets: hash -> slot+1      slots:  [token, claims, next] [token, claims, next] [   ] ...
@@ -18,7 +18,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define END_BYTES 64
+#define END_BYTES 32
 
 struct slot {
     char *token; /* NULL: free */
