@@ -45,7 +45,8 @@ bool log_open(struct log_draft *draft, enum log_level level, struct str text, si
 void log_close(struct log_draft *draft);
 
 /* `text` is a literal: it greps to its line. */
-void log_fields(enum log_level level, const char *text, const struct log_field *fields, size_t n);
+void log_fields(enum log_level level, const char *text, const struct log_field *fields,
+                size_t n) COLD;
 
 #define LOG_AT(level, text, ...) \
     do { \
