@@ -2,7 +2,7 @@
 #pragma once
 #include "base/buffer.h"
 
-/* What goes to Redis and what comes from it, as bytes (RESP2; hiredis, this is its door). */
+/* What goes to Redis and what comes from it, as bytes (RESP2; what comes is read by hiredis, this is its door). */
 
 enum reply_kind { REPLY_NIL, REPLY_INTEGER, REPLY_STRING, REPLY_STATUS, REPLY_ERROR, REPLY_ARRAY };
 
