@@ -41,11 +41,61 @@ _Static_assert(3 + NUMBERS_MAX * (2 + PEN_U64_MAX) <= LIMIT_WORDS_MAX, "all word
 
 /* ARGV[2]: whether to count. Then of each key one of
  *
- *   'r'  and the numbers that `rates` names: what a call costs and what there is room for, in us and parts
- *   'q'  and those that `quotas` names
+ *   'r'  shadow, what a call costs, the rate's count, that cost in us and parts, and what there is room for in both
+ *   'q'  shadow, what a call costs, the limit, the ends of this window and of the next
+ *
+ * Answers as `lend` does. Redis runs one at a time, so that its time is everybody's: no tables of names, no closures. What is lent stays. */
+static const char take_body[] =
+    "local call, match, format, floor = redis.call, string.match, string.format, math.floor\n"
+    "local answer, n = {now, 1}, #KEYS\n"
+    "local as, bs, ledgers, is_rate, fits = {}, {}, {}, {}, {}\n"
+    "for i = 1, n do\n"
+    "  local kind, shadow, cost, most, x, y, z, w =\n"
+    "      match(ARGV[i + 2], '^(%l) (%d) (%d+) (%d+) (%d+) (%d+) ?(%d*) ?(%-?%d*)$')\n"
+    "  local a, b, ledger = match(call('GET', KEYS[i]) or '', '^(%d+):(%d+)(.*)$')\n"
+    "  a, b, cost, most = (a or 0) + 0, (b or 0) + 0, cost + 0, most + 0\n"
+    "  is_rate[i] = kind == 'r'\n"
+    "  if is_rate[i] then\n"
+    "    if a < now then a, b = now, 0 end\n"
+    "    answer[4 * i - 1], answer[4 * i] = a - now, b\n"
+    "    a, b = a + x, b + y\n"
+    "    if b >= most then a, b = a + 1, b - most end\n"
+    "    z = z + now\n"
+    "    fits[i] = cost == 0 or a < z or (a == z and b <= w + 0)\n"
+    "  else\n"
+    "    if a * 1000000 <= now then\n"
+    "      a, b = x + 0, 0\n"
+    "      if a * 1000000 <= now then a = y + 0 end\n"
+    "    end\n"
+    "    answer[4 * i - 1], answer[4 * i] = a, b\n"
+    "    b = b + cost\n"
+    "    fits[i] = cost == 0 or b <= most\n"
+    "  end\n"
+    "  answer[4 * i + 1], answer[4 * i + 2] = 0, 0\n"
+    "  if not fits[i] and shadow == '0' then answer[2] = 0 end\n"
+    "  fits[i] = fits[i] and cost > 0\n"
+    "  as[i], bs[i], ledgers[i] = a, b, ledger or ''\n"
+    "end\n"
+    "if answer[2] == 0 or ARGV[2] ~= '1' then return answer end\n"
+    "for i = 1, n do\n"
+    "  if fits[i] then\n"
+    "    local ttl_ms = is_rate[i] and floor((as[i] - now) / 1000) + 2 or as[i] * 1000 - floor(now "
+    "/ 1000) + 1\n"
+    "    local ledger = ledgers[i]\n"
+    "    if ledger ~= '' then\n"
+    "      if match(ledger, '^:%d+:%d+:%d+$') then ttl_ms = math.max(ttl_ms, 20000) else ledger = "
+    "'' end\n"
+    "    end\n"
+    "    call('SET', KEYS[i], format('%.0f:%.0f%s', as[i], bs[i], ledger), 'PX', format('%.0f', "
+    "ttl_ms))\n"
+    "  end\n"
+    "end\n"
+    "return answer\n";
+
+/* The same with leases; each key's words are numbers in the order of `rates` and `quotas`.
  *
  * Answers { now, allowed, and of each key what was found (A - now or A, B), what was lent, in which epoch }. */
-static const char take_body[] = READ
+static const char lend_body[] = READ
     "local rates = {'rate', 'shadow', 'cost', 'wanted', 'share', 'left', 'gone', 'gone_epoch',\n"
     "  'count', 'add_us', 'add_parts', 'room_us', 'room_parts', 'call_us', 'call_parts',\n"
     "  'near_us', 'near_parts'}\n"
@@ -170,11 +220,13 @@ static const char settle_body[] =
 int limit_scripts_init(struct limit_scripts *scripts) {
     *scripts = (struct limit_scripts){0};
     TRY(redis_script_init(&scripts->take, take_body));
+    TRY(redis_script_init(&scripts->lend, lend_body));
     return redis_script_init(&scripts->settle, settle_body);
 }
 
 void limit_scripts_fini(struct limit_scripts *scripts) {
     redis_script_fini(&scripts->take);
+    redis_script_fini(&scripts->lend);
     redis_script_fini(&scripts->settle);
 }
 
@@ -188,11 +240,10 @@ static char *pen_i64(char *at, int64_t value) {
     return pen_u64(value < 0 ? pen_byte(at, '-') : at, size);
 }
 
-/* A 0 is what the name of the kind stands for: in Lua it is true. */
-static void tell(struct telling *t, enum limit_kind kind, const int64_t *numbers, size_t n) {
+static void tell_words(struct telling *t, struct str first, const int64_t *numbers, size_t n) {
     char *words = t->words[t->n_keys], *at = words;
     assert(n <= NUMBERS_MAX);
-    at = pen_str(at, kind == LIMIT_RATE ? STR("r 0") : STR("q 0"));
+    at = pen_str(at, first);
     for (size_t i = 0; i < n; i++)
         at = pen_i64(pen_byte(at, ' '), numbers[i]);
     t->arguments[1 + t->n_keys] = (struct str){words, (size_t)(at - words)};
@@ -200,20 +251,46 @@ static void tell(struct telling *t, enum limit_kind kind, const int64_t *numbers
     t->n_keys++;
 }
 
-void tell_taking(struct telling *t, const struct limit_charge *charge,
-                 const struct lease_wish *wish, int64_t now_us) {
+/* A 0 is what the name of the kind stands for: in Lua it is true. */
+static void tell(struct telling *t, enum limit_kind kind, const int64_t *numbers, size_t n) {
+    tell_words(t, kind == LIMIT_RATE ? STR("r 0") : STR("q 0"), numbers, n);
+}
+
+static int64_t cost_of(const struct limit_charge *charge) {
+    return charge->cost < REDIS_COUNTER_MAX / 4 ? charge->cost : REDIS_COUNTER_MAX / 4;
+}
+
+/* What a call of a rate takes and what there is room for. */
+static void tell_time(const struct bucket_rule *rate, int64_t cost, int64_t out[4]) {
+    redis_counter_time(rate, cost, &out[0], &out[1]);
+    redis_counter_time(rate, rate->burst, &out[2], &out[3]);
+    if (cost > rate->burst) /* never, also where both are as long as can be told */
+        out[2] = 0, out[3] = -1;
+}
+
+void tell_taking(struct telling *t, const struct limit_charge *charge, int64_t now_us) {
     const struct limit_policy *policy = charge->policy;
-    const struct lease_rest nothing = {0}, *rest = wish ? &wish->rest : &nothing;
-    int64_t cost = charge->cost < REDIS_COUNTER_MAX / 4 ? charge->cost : REDIS_COUNTER_MAX / 4;
+    int64_t numbers[7] = {policy->is_shadow, cost_of(charge)};
+    if (policy->kind == LIMIT_QUOTA) {
+        numbers[2] = policy->quota.limit;
+        redis_counter_windows(charge, now_us, &numbers[3]);
+        tell_words(t, STR("q"), numbers, 5);
+        return;
+    }
+    numbers[2] = policy->rate.count;
+    tell_time(&policy->rate, numbers[1], &numbers[3]);
+    tell_words(t, STR("r"), numbers, 7);
+}
+
+void tell_lending(struct telling *t, const struct limit_charge *charge,
+                  const struct lease_wish *wish, int64_t now_us) {
+    const struct limit_policy *policy = charge->policy;
+    const struct lease_rest *rest = &wish->rest;
+    int64_t cost = cost_of(charge);
     int64_t capacity = limit_capacity(policy), near = capacity * LEASE_NEAR_PERCENT / 100;
-    int64_t numbers[NUMBERS_MAX] = {policy->is_shadow,
-                                    cost,
-                                    wish ? wish->wanted : 0,
-                                    capacity * LEASE_SHARE_PERCENT / 100,
-                                    rest->left,
-                                    rest->lent,
-                                    rest->epoch,
-                                    0};
+    int64_t numbers[NUMBERS_MAX] = {
+        policy->is_shadow, cost,       wish->wanted, capacity * LEASE_SHARE_PERCENT / 100,
+        rest->left,        rest->lent, rest->epoch,  0};
     int64_t *own = &numbers[7];
     if (policy->kind == LIMIT_QUOTA) {
         own[0] = policy->quota.limit;
@@ -224,10 +301,7 @@ void tell_taking(struct telling *t, const struct limit_charge *charge,
         return;
     }
     own[0] = policy->rate.count;
-    redis_counter_time(&policy->rate, cost, &own[1], &own[2]);
-    redis_counter_time(&policy->rate, policy->rate.burst, &own[3], &own[4]);
-    if (cost > policy->rate.burst) /* never, also where both are as long as can be told */
-        own[3] = 0, own[4] = -1;
+    tell_time(&policy->rate, cost, &own[1]);
     redis_counter_time(&policy->rate, 1, &own[5], &own[6]);
     redis_counter_time(&policy->rate, capacity - near, &own[7], &own[8]);
     tell(t, LIMIT_RATE, numbers, 16);

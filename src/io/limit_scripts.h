@@ -9,7 +9,7 @@
 #define LIMIT_WORDS_MAX 512
 
 struct limit_scripts {
-    struct redis_script take, settle;
+    struct redis_script take, lend, settle;
 };
 int limit_scripts_init(struct limit_scripts *scripts) MUST_USE; /* -ENOMEM */
 void limit_scripts_fini(struct limit_scripts *scripts);
@@ -22,11 +22,14 @@ struct telling {
     size_t n_keys; /* whoever tells of a key has written names[n_keys] */
 };
 void telling_begin(struct telling *t, bool counts);
-/* `wish` NULL: nothing. */
-void tell_taking(struct telling *t, const struct limit_charge *charge,
-                 const struct lease_wish *wish, int64_t now_us);
+/* To `take`. */
+void tell_taking(struct telling *t, const struct limit_charge *charge, int64_t now_us);
+/* To `lend`. */
+void tell_lending(struct telling *t, const struct limit_charge *charge,
+                  const struct lease_wish *wish, int64_t now_us);
+/* To `settle`. */
 void tell_settling(struct telling *t, const struct limit_charge *charge, int64_t change,
                    int64_t taken_end_s, int64_t now_us);
-/* To `take`: of a call that costs nothing and whose lease is over. */
+/* To `lend`: of a call that costs nothing and whose lease is over. */
 void tell_return(struct telling *t, enum limit_kind kind, const struct bucket_rule *rate,
                  const struct lease_rest *rest);

@@ -227,11 +227,16 @@ static int ask_next(struct redis_taking *taking) {
             continue;
         if (!redis_counter_key(limits->prefix, &taking->charges[i], t.names[t.n_keys]))
             return -E2BIG;
-        tell_taking(&t, &taking->charges[i], taking->wishes ? &taking->wishes[i] : NULL,
-                    now_us_for(limits, t.names[t.n_keys]));
+        int64_t now_us = now_us_for(limits, t.names[t.n_keys]);
+        if (taking->wishes)
+            tell_lending(&t, &taking->charges[i], &taking->wishes[i], now_us);
+        else
+            tell_taking(&t, &taking->charges[i], now_us);
     }
-    TRY(redis_run(limits->redis, &taking->call, &limits->scripts.take, t.keys, t.n_keys,
-                  t.arguments, 1 + t.n_keys, on_group));
+    const struct redis_script *script =
+        taking->wishes ? &limits->scripts.lend : &limits->scripts.take;
+    TRY(redis_run(limits->redis, &taking->call, script, t.keys, t.n_keys, t.arguments, 1 + t.n_keys,
+                  on_group));
     redis_heed_late(&taking->call, on_group_heard);
     return 0;
 }
@@ -275,7 +280,7 @@ void redis_limits_return(struct redis_limits *limits, struct str key, enum limit
     telling_begin(&t, true);
     snprintf(t.names[0], sizeof(t.names[0]), STR_FMT, STR_ARG(key));
     tell_return(&t, kind, rate, rest);
-    run_unheard(limits, &limits->scripts.take, &t);
+    run_unheard(limits, &limits->scripts.lend, &t);
 }
 
 bool redis_taking_was_heard(const struct redis_taking *taking, size_t i) {

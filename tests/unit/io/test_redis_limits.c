@@ -160,6 +160,29 @@ START_TEST(values_that_nobody_of_us_wrote_do_no_harm) {
 }
 END_TEST
 
+/* Some of a fleet may lend while others count each call. */
+START_TEST(what_is_lent_stays_written_when_a_call_is_counted) {
+    open_up();
+    struct asked asked = {0};
+    const char *key = "jotgate:{subject:u}plan/default/burst:7/86400";
+    char command[100];
+    const struct limit_charge charge = of(&policy_rate, "u", 1);
+    snprintf(command, sizeof(command), "SET %s 1:0:5:40:2", key);
+    says(command, "OK");
+    ck_assert(take(&client, limits, &charge, 1, true)->allowed);
+    snprintf(command, sizeof(command), "GET %s", key);
+    ck_assert_int_eq(answer(&client, &asked, command), REDIS_ANSWERED);
+    ck_assert_str_eq(strchr(strchr(asked.text, ':') + 1, ':'), ":5:40:2");
+    snprintf(command, sizeof(command), "SET %s 1:0:not:a:ledger", key);
+    says(command, "OK");
+    ck_assert(take(&client, limits, &charge, 1, true)->allowed);
+    snprintf(command, sizeof(command), "GET %s", key);
+    ck_assert_int_eq(answer(&client, &asked, command), REDIS_ANSWERED);
+    ck_assert_ptr_null(strchr(strchr(asked.text, ':') + 1, ':'));
+    close_all();
+}
+END_TEST
+
 START_TEST(what_it_cost_in_truth_is_settled) {
     open_up();
     const struct limit_charge both[] = {of(&policy_quota, "u", 2), of(&policy_rate, "u", 2)};
@@ -418,7 +441,8 @@ RIG_MAIN("io/redis_limits", a_burst_passes_and_then_the_wait_is_told,
          nothing_is_counted_unless_everything_allows,
          shadow_policies_refuse_nobody_and_are_not_taken_when_they_would,
          keys_are_named_as_documented_and_expire, no_subject_can_name_anothers_key,
-         values_that_nobody_of_us_wrote_do_no_harm, what_it_cost_in_truth_is_settled,
+         values_that_nobody_of_us_wrote_do_no_harm,
+         what_is_lent_stays_written_when_a_call_is_counted, what_it_cost_in_truth_is_settled,
          redis_and_memory_say_the_same, several_gateways_admit_exactly_the_limit,
          with_redis_away_nothing_waits, answers_that_are_no_answers_are_nonsense,
          late_answers_say_what_was_counted_after_all, a_late_answer_that_refuses_one_counts_none,
