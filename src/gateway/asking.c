@@ -20,14 +20,16 @@ struct asking {
     struct asker *asker;
     struct settings *settings; /* a reference: of the policies */
     struct asking *next, *previous;
-    struct redis_taking taking;
-    size_t n, places[LIMITER_CHARGES_MAX]; /* in x->charges */
-    struct limit_charge charges[LIMITER_CHARGES_MAX];
-    struct lease_wish wishes[LIMITER_CHARGES_MAX];
-    struct purse_question questions[LIMITER_CHARGES_MAX];
     bool is_leased;
     int64_t asked_ns; /* monotonic */
     size_t bytes;     /* of all its memory */
+    struct redis_taking taking;
+    size_t n;
+    /* Large, and not zeroed at the start: n of each. */
+    size_t places[LIMITER_CHARGES_MAX]; /* in x->charges */
+    struct limit_charge charges[LIMITER_CHARGES_MAX];
+    struct lease_wish wishes[LIMITER_CHARGES_MAX];
+    struct purse_question questions[LIMITER_CHARGES_MAX];
     char keys[];
 };
 
@@ -38,9 +40,10 @@ static struct asking *make(struct asker *asker, struct exchange *x, unsigned whi
     for (size_t i = 0; i < x->n_charges; i++)
         n_bytes += x->charges[i].key.n;
     n_bytes += sizeof(struct asking);
-    struct asking *asking = stock_take_zeroed(&asker->stock, n_bytes);
+    struct asking *asking = stock_take(&asker->stock, n_bytes);
     if (!asking)
         return NULL;
+    memset(asking, 0, offsetof(struct asking, places));
     asking->bytes = n_bytes;
     char *at = asking->keys;
     for (size_t i = 0; i < x->n_charges; i++) {

@@ -44,7 +44,7 @@ _Static_assert(3 + NUMBERS_MAX * (2 + PEN_U64_MAX) <= LIMIT_WORDS_MAX, "all word
  *   'r'  shadow, what a call costs, the rate's count, that cost in us and parts, and what there is room for in both
  *   'q'  shadow, what a call costs, the limit, the ends of this window and of the next
  *
- * Answers as `lend` does. Redis runs one at a time, so that its time is everybody's: no tables of names, no closures. What is lent stays. */
+ * Answers { now, allowed, and of each key what was found (A - now or A, B) }. Redis runs one at a time, so that its time is everybody's: no tables of names, no closures. What is lent stays. */
 static const char take_body[] =
     "local call, match, format, floor = redis.call, string.match, string.format, math.floor\n"
     "local answer, n = {now, 1}, #KEYS\n"
@@ -57,7 +57,7 @@ static const char take_body[] =
     "  is_rate[i] = kind == 'r'\n"
     "  if is_rate[i] then\n"
     "    if a < now then a, b = now, 0 end\n"
-    "    answer[4 * i - 1], answer[4 * i] = a - now, b\n"
+    "    answer[2 * i + 1], answer[2 * i + 2] = a - now, b\n"
     "    a, b = a + x, b + y\n"
     "    if b >= most then a, b = a + 1, b - most end\n"
     "    z = z + now\n"
@@ -67,11 +67,10 @@ static const char take_body[] =
     "      a, b = x + 0, 0\n"
     "      if a * 1000000 <= now then a = y + 0 end\n"
     "    end\n"
-    "    answer[4 * i - 1], answer[4 * i] = a, b\n"
+    "    answer[2 * i + 1], answer[2 * i + 2] = a, b\n"
     "    b = b + cost\n"
     "    fits[i] = cost == 0 or b <= most\n"
     "  end\n"
-    "  answer[4 * i + 1], answer[4 * i + 2] = 0, 0\n"
     "  if not fits[i] and shadow == '0' then answer[2] = 0 end\n"
     "  fits[i] = fits[i] and cost > 0\n"
     "  as[i], bs[i], ledgers[i] = a, b, ledger or ''\n"
@@ -94,7 +93,7 @@ static const char take_body[] =
 
 /* The same with leases; each key's words are numbers in the order of `rates` and `quotas`.
  *
- * Answers { now, allowed, and of each key what was found (A - now or A, B), what was lent, in which epoch }. */
+ * Answers the same, and after what was found of a key what was lent, in which epoch. */
 static const char lend_body[] = READ
     "local rates = {'rate', 'shadow', 'cost', 'wanted', 'share', 'left', 'gone', 'gone_epoch',\n"
     "  'count', 'add_us', 'add_parts', 'room_us', 'room_parts', 'call_us', 'call_parts',\n"

@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ANSWERS 4 /* of each charge */
+/* Of each charge: how it stands, and of a lease what and when. */
+#define ANSWERS       2
+#define LEASE_ANSWERS 4
 
 struct redis_limits {
     struct redis *redis;
@@ -134,14 +136,14 @@ static void finish(struct redis_taking *taking, enum redis_verdict verdict) {
 }
 
 /* What was lent counts as used. */
-static bool read_charge(struct redis_taking *taking, size_t i,
-                        const struct redis_reply answers[ANSWERS], const struct now *now) {
+static bool read_charge(struct redis_taking *taking, size_t i, const struct redis_reply *answers,
+                        const struct now *now) {
     struct limit_charge charge = taking->charges[i];
     struct limit_state *state = &taking->outcome.states[i];
-    int64_t lent = answers[2].integer, epoch = answers[3].integer;
+    int64_t lent = taking->wishes ? answers[2].integer : 0;
+    int64_t epoch = taking->wishes ? answers[3].integer : 0;
     if (!redis_counter_read(charge.policy, answers, &taking->before[i]) || lent < 0 || epoch < 0 ||
-        lent > (taking->wishes ? taking->wishes[i].wanted : 0) ||
-        epoch > REDIS_COUNTER_MAX / 1000000)
+        (lent > 0 && lent > taking->wishes[i].wanted) || epoch > REDIS_COUNTER_MAX / 1000000)
         return false;
     taking->now_us[i] = now->wall_ns / 1000;
     taking->lent[i] = lent;
@@ -156,7 +158,7 @@ static bool read_charge(struct redis_taking *taking, size_t i,
 
 static bool read_group(struct redis_taking *taking, const struct redis_reply *reply) {
     const struct redis_reply *list = reply->list;
-    size_t at = 2;
+    size_t at = 2, n_answers = taking->wishes ? LEASE_ANSWERS : ANSWERS;
     bool is_allowed = true;
     if (reply->kind != REPLY_ARRAY || reply->n < 2 || list[0].integer <= 0 ||
         list[0].integer > REDIS_COUNTER_MAX / 2)
@@ -166,13 +168,13 @@ static bool read_group(struct redis_taking *taking, const struct redis_reply *re
         const struct limit_charge *charge = &taking->charges[i];
         if (!(taking->asking & 1u << i))
             continue;
-        if (at + ANSWERS > reply->n || !read_charge(taking, i, &list[at], &now))
+        if (at + n_answers > reply->n || !read_charge(taking, i, &list[at], &now))
             return false;
-        at += ANSWERS;
+        at += n_answers;
         is_allowed &= taking->outcome.states[i].allowed || charge->policy->is_shadow;
     }
     taking->is_refused |= !is_allowed;
-    return is_allowed == (list[1].integer == 1);
+    return at == reply->n && is_allowed == (list[1].integer == 1);
 }
 
 static int ask_next(struct redis_taking *taking);
