@@ -105,11 +105,14 @@ class Row:
         self.key, self.what, self.a, self.b, self.goal, self.figure, self.quick = key, what, a, b, goal, figure, quick
         self.ratios, self.figures, self.results = [], ([], []), ([], [])
 
+    def work(self, side):
+        return (self.a, self.b)[side]()
+
     def measure(self, bench, seconds, first):
         order = (0, 1) if first else (1, 0)
         values = [0.0, 0.0]
         for side in order:
-            work = (self.a, self.b)[side]()
+            work = self.work(side)
             result = work.run(bench, seconds)
             if work.load.get("body"):
                 result["sent"] = result["requests"] * work.load["body"]
@@ -133,23 +136,38 @@ class Row:
         return low >= median * 0.95 and high <= median * 1.05
 
 
-class AddedLatency(Row):
-    """p99 at half of B's peak, open loop, less what the same load meets without any proxy."""
+class AtOneRate(Row):
+    """Open loop, both at half of the slower one's peak: who rests more pays more for each request, so peaks cannot be compared."""
+
+    rate = 0
+
+    def work(self, side):
+        work = super().work(side)
+        if self.rate:
+            work.load["rate"] = self.rate
+        return work
+
+    def choose_rate(self, bench, seconds):
+        if not self.rate:
+            self.rate = int(min(self.work(side).run(bench, seconds)["requests"] for side in (0, 1)) / seconds / 2)
+
+    def measure(self, bench, seconds, first):
+        self.choose_rate(bench, seconds)
+        super().measure(bench, seconds, first)
+
+
+class AddedLatency(AtOneRate):
+    """The p99 then, less what the same load meets without any proxy."""
 
     def __init__(self, key, what, a, b, goal):
         super().__init__(key, what, a, b, goal, p99)
-        self.rate = 0
 
     def measure(self, bench, seconds, first):
-        if not self.rate:
-            peak = min(w().run(bench, seconds)["requests"] / seconds for w in (self.a, self.b))
-            self.rate = int(peak / 2)
+        self.choose_rate(bench, seconds)
         direct = bench.load(bench.upstream.port, seconds, rate=self.rate)["p99_us"]
         values = [0.0, 0.0]
         for side in ((0, 1) if first else (1, 0)):
-            work = (self.a, self.b)[side]()
-            work.load["rate"] = self.rate
-            result = work.run(bench, seconds)
+            result = self.work(side).run(bench, seconds)
             values[side] = max(1.0, result["p99_us"] - direct)
             self.figures[side].append(values[side])
             self.results[side].append(result)
@@ -207,6 +225,9 @@ def rows(bench, redis_modes, with_fastify):
     for mode, goal in (("exact", 1.20), ("leased", 1.05)):
         if mode in redis_modes:
             list_.append(Row(f"redis-{mode}", f"limits in Redis, {mode}, against in memory", get(limits(mode)), get(memory), goal))
+    if "exact" in redis_modes:
+        list_.append(AtOneRate("redis-exact-rate", "limits in Redis, exact, both at half of its peak, open loop, against in memory",
+                               get(limits("exact")), get(memory)))
     return list_
 
 
