@@ -37,6 +37,7 @@ bool log_ends(struct str what);
 struct log_draft {
     struct log_line line;
     char *room, *large;
+    size_t bytes; /* of the room */
     char ordinary[LOG_DRAFT_BYTES];
 };
 /* For n fields with so many bytes of text. False: nobody wants it, or memory is out. */

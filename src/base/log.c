@@ -123,12 +123,13 @@ static bool is_wanted(enum log_level level) {
 
 bool log_open(struct log_draft *draft, enum log_level level, struct str text, size_t n,
               size_t text_bytes) {
-    size_t bytes = log_line_room(text.n, n, text_bytes);
     if (!is_wanted(level))
         return false;
-    draft->large = bytes > sizeof(draft->ordinary) ? malloc(bytes) : NULL;
-    draft->room = draft->large ? draft->large : draft->ordinary;
-    if (!draft->large && bytes > sizeof(draft->ordinary)) {
+    draft->bytes = log_line_room(text.n, n, text_bytes);
+    bool is_long = draft->bytes > sizeof(draft->ordinary);
+    draft->large = is_long ? malloc(draft->bytes) : NULL;
+    draft->room = is_long ? draft->large : draft->ordinary;
+    if (!draft->room) {
         drop_line();
         return false;
     }
@@ -138,6 +139,7 @@ bool log_open(struct log_draft *draft, enum log_level level, struct str text, si
 
 void log_close(struct log_draft *draft) {
     struct str line = log_line_end(&draft->line, draft->room);
+    assert(line.n <= draft->bytes);
     if (!hand_over(line) && write_all(sink.fd, line).n > 0)
         drop_line();
     free(draft->large);
