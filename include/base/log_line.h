@@ -56,4 +56,4 @@ static inline void log_line_real(struct log_line *line, struct str key, double v
     log_line_key(line, key);
     line->at = log_write_real(line->at, value);
 }
-void log_line_field(struct log_line *line, const struct log_field *field);
+void log_line_fields(struct log_line *line, const struct log_field *fields, size_t n);

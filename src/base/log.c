@@ -108,14 +108,6 @@ static bool hand_over(struct str line) {
     return has_writer;
 }
 
-static struct str write_line(char *room, enum log_level level, struct str text,
-                             const struct log_field *fields, size_t n, bool as_json) {
-    struct log_line line = log_line_start(room, as_json, level, text);
-    for (size_t i = 0; i < n; i++)
-        log_line_field(&line, &fields[i]);
-    return log_line_end(&line, room);
-}
-
 static bool is_wanted(enum log_level level) {
     assert(level <= LEVEL_DEBUG);
     return (int)level <= atomic_load_explicit(&sink.lowest, memory_order_relaxed);
@@ -156,8 +148,7 @@ void log_fields(enum log_level level, const char *text, const struct log_field *
     struct log_draft draft;
     if (!log_open(&draft, level, str_of(text), n, text_bytes_of(fields, n)))
         return;
-    for (size_t i = 0; i < n; i++)
-        log_line_field(&draft.line, &fields[i]);
+    log_line_fields(&draft.line, fields, n);
     log_close(&draft);
 }
 
@@ -231,12 +222,20 @@ static uint64_t count_lines(struct str bytes) {
     return n;
 }
 
+/* What the writer itself has to say. */
+static struct str write_line(char *room, bool as_json, enum log_level level, struct str text,
+                             const struct log_field *field) {
+    struct log_line line = log_line_start(room, as_json, level, text);
+    log_line_fields(&line, field, 1);
+    return log_line_end(&line, room);
+}
+
 /* There is one place left where it can be told. */
 static void tell_of_loss(int error) {
     char room[LOG_DRAFT_BYTES];
     struct str line =
-        write_line(room, LEVEL_ERROR, STR("log lines are lost: stdout cannot be written"),
-                   &F_TEXT("why", strerror(error)), 1, false);
+        write_line(room, false, LEVEL_ERROR, STR("log lines are lost: stdout cannot be written"),
+                   &F_TEXT("why", strerror(error)));
     (void)write_all(STDERR_FILENO, line);
 }
 
@@ -282,8 +281,8 @@ static void report_dropped(void) {
         return;
     pthread_mutex_unlock(&sink.lock);
     char room[LOG_DRAFT_BYTES];
-    struct str line = write_line(room, LEVEL_WARN, STR("log lines dropped"), &F_INT("lines", lines),
-                                 1, is_json());
+    struct str line =
+        write_line(room, is_json(), LEVEL_WARN, STR("log lines dropped"), &F_INT("lines", lines));
     bool is_out = put_lines(line, STR_NONE) == 0;
     pthread_mutex_lock(&sink.lock);
     if (is_out)

@@ -81,7 +81,7 @@ struct log_line log_line_start(char *room, bool as_json, enum log_level level, s
     return (struct log_line){at, as_json};
 }
 
-void log_line_field(struct log_line *line, const struct log_field *field) {
+static void write_field(struct log_line *line, const struct log_field *field) {
     assert(field->key.n <= LOG_NAME_MAX + strlen(",\"\":"));
     switch (field->kind) {
     case LOG_FIELD_STR:
@@ -101,6 +101,11 @@ void log_line_field(struct log_line *line, const struct log_field *field) {
         line->at = pen_str(line->at, field->number ? STR("true") : STR("false"));
         break;
     }
+}
+
+void log_line_fields(struct log_line *line, const struct log_field *fields, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        write_field(line, &fields[i]);
 }
 
 struct str log_line_end(struct log_line *line, const char *room) {
