@@ -2,6 +2,7 @@
 /* Evidence first (what is each credential, what does verification say of the bearer), then the judgement. */
 #include "auth/access.h"
 
+#include "http/octets.h"
 #include <assert.h>
 
 const char *caller_kind_name(enum caller_kind kind) {
@@ -56,14 +57,6 @@ static enum credential classify(const struct project_keys *project, struct str s
     if (str_starts(s, STR("sb_publishable_")))
         return CREDENTIAL_ANONYMOUS;
     return CREDENTIAL_OTHER;
-}
-
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 /* A key that is spelt with %5F is the same key to the upstream. */
