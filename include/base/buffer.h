@@ -4,14 +4,15 @@
 #include "base/str.h"
 #include <assert.h>
 
-/* A growing queue of bytes: appended at the end, consumed at the front. All zeros is an empty buffer without memory.
- * An emptied buffer starts over at its beginning; buffer_release gives the memory back. */
 struct stock;
 
+/* A growing queue of bytes: appended at the end, consumed at the front. All zeros is an empty buffer without memory, as is one with
+ * nothing but a stock, from which its memory then comes while a piece is enough. An emptied buffer starts over at its beginning;
+ * buffer_release gives the memory back. */
 struct buffer {
     char *at;
     size_t head, tail, size; /* the bytes are at[head..tail) */
-    struct stock *stock;     /* whence its memory comes while a piece is enough; or NULL */
+    struct stock *stock;     /* or NULL; outlives the buffer */
 };
 
 static inline struct str buffer_bytes(const struct buffer *b) {

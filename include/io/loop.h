@@ -22,10 +22,10 @@ void loop_stop(struct loop *loop); /* from any thread */
 /* The clocks as they were read at this turn's start. */
 const struct now *loop_now(const struct loop *loop);
 
-/* Room for one read of whoever is being called: what stays is copied out, and takes no more memory than it needs. */
+/* Room for one read of whoever is being called: what stays is copied out, into as much memory as it needs. */
 #define LOOP_SCRATCH_BYTES (16 * 1024)
 char *loop_scratch(struct loop *loop);
-/* Memory of what waits in connections, given back as soon as nothing does. */
+/* Memory of what waits in connections (a buffer's stock), given back as soon as nothing does. */
 struct stock *loop_pieces(struct loop *loop);
 
 /* A file descriptor's readiness. Embedded in its owner. Registered once for everything (EPOLLIN

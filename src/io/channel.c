@@ -6,8 +6,8 @@
  *          in_data
  *
  * Memory is taken when bytes come and given back when none are left, for most connections of a gateway are idle or wait. A head is read
- * through the loop's scratch and keeps no more than its own length while its request lasts; a body's bytes are soon gone, and are read to
- * where they stay. */
+ * through the loop's scratch and keeps a piece of the loop's stock while its request lasts, or a little more than its own length; a body's
+ * bytes are soon gone, and are read to where they stay. */
 #include "io/channel.h"
 
 #include <assert.h>

@@ -11,7 +11,7 @@
 #define NUMBERS_MAX 16 /* of a key */
 _Static_assert(3 + NUMBERS_MAX * (2 + PEN_U64_MAX) <= LIMIT_WORDS_MAX, "all words fit");
 
-/* What both know of a key. `words` are numbers, named in the order of their coming. `value` is A:B, and while something is lent
+/* What `lend` and `settle` know of a key. `words` are numbers, named in the order of their coming. `value` is A:B, and while something is lent
  * A:B:EPOCH:LENT:BEFORE. */
 #define READ \
     "local function read(key, words, names)\n" \
@@ -41,10 +41,11 @@ _Static_assert(3 + NUMBERS_MAX * (2 + PEN_U64_MAX) <= LIMIT_WORDS_MAX, "all word
 
 /* ARGV[2]: whether to count. Then of each key one of
  *
- *   'r'  shadow, what a call costs, the rate's count, that cost in us and parts, and what there is room for in both
- *   'q'  shadow, what a call costs, the limit, the ends of this window and of the next
+ *   'r'  shadow, what a call costs, the rate's count, that cost in us and parts (x, y), and what there is room for (z, w)
+ *   'q'  shadow, what a call costs, the limit, the ends of this window and of the next (x, y)
  *
- * Answers { now, allowed, and of each key what was found (A - now or A, B) }. Redis runs one at a time, so that its time is everybody's: no tables of names, no closures. What is lent stays. */
+ * Answers { now, allowed, and of each key what was found (A - now or A, B) }. Redis runs one script at a time,
+ * so its time is everybody's: no tables of names, no closures. What is lent stays. */
 static const char take_body[] =
     "local call, match, format, floor = redis.call, string.match, string.format, math.floor\n"
     "local answer, n = {now, 1}, #KEYS\n"

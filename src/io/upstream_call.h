@@ -24,7 +24,7 @@ struct upstream_pool {
     struct upstream_events events;
     struct lines lines;
     struct upstream_stats stats;
-    struct stock calls; /* 14 KiB each, more than malloc keeps at hand */
+    struct stock calls; /* 16 KiB each, more than malloc keeps at hand */
 };
 
 struct upstream_call {

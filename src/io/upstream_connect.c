@@ -96,7 +96,8 @@ static void begin(struct upstream_call *call) {
         return;
     }
     wait_for_continue(call);
-    /* A body's first bytes are likely to follow in this turn, and then go in the same packet. */
+    /* Sent at the turn's end: a body's first bytes are likely to follow in this turn, and then go in the same packet; and what a turn
+     * has for many calls costs less in a row than between events. */
     call_advance_later(call);
 }
 

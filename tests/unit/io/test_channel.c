@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* HTTP messages on a connection; the peer is played by the same thread over a socket pair. */
 #include "io/channel.h"
+
+#include "base/stock.h"
 #include "rig.h"
 #include <signal.h>
 
@@ -73,7 +75,7 @@ START_TEST(what_is_filled_takes_little_more_memory_than_it_has_bytes) {
     say(&end, "0123456789");
     ck_assert_int_eq(channel_fill(&end.channel, CHANNEL_READ_BYTES), 1);
     EXPECT_BYTES(&end.channel.in, "0123456789");
-    ck_assert_uint_lt(end.channel.in.size, 4096);
+    ck_assert_uint_le(end.channel.in.size, loop_pieces(end.loop)->piece_bytes);
     say(&end, "abc");
     ck_assert_int_eq(channel_fill(&end.channel, CHANNEL_READ_BYTES), 1);
     EXPECT_BYTES(&end.channel.in, "0123456789abc");
