@@ -68,7 +68,7 @@ static bool ends_away(struct redis_line *line) {
     return is_last;
 }
 
-void line_tell_back(struct redis_line *line) {
+static void tell_back(struct redis_line *line) {
     if (!ends_away(line))
         return;
     struct place place = place_of(line);
@@ -151,19 +151,25 @@ void line_fall_silent(struct redis_line *line) {
     line->rules->on_change(line);
 }
 
-/* When Redis refused calls while it answers probes, only a call that it answers says that it is
- * back: so told_back waits for that, and the back-off goes on growing. */
+/* Redis may refuse to write and still greet and answer what only reads: then it is back when it
+ * runs a script, or has done without trouble for a beat. Until then the back-off goes on growing,
+ * and the log says nothing. */
+void line_serves(struct redis_line *line) {
+    line->n_failures = 0;
+    if (line->state == LINE_UP)
+        tell_back(line);
+}
+
 void line_come_to_life(struct redis_line *line) {
     enum line_state state = line->state;
     set_timer(line, BEAT_NS);
     if (state == LINE_UP) {
-        line->n_failures = 0;
-        line_tell_back(line);
+        line_serves(line);
         return;
     }
     line->state = LINE_UP;
     if (state == LINE_SILENT)
-        line_tell_back(line);
+        tell_back(line);
     else
         line->rules->stats->connects++;
     line->rules->on_change(line);

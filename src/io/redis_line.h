@@ -132,9 +132,9 @@ void line_trouble(struct redis_line *line, enum redis_verdict verdict, const cha
 void line_probe(struct redis_line *line);        /* UP: ask the time, now */
 void line_fall_silent(struct redis_line *line);  /* UP: something missed its deadline */
 void line_come_to_life(struct redis_line *line); /* a probe was answered */
+void line_serves(struct redis_line *line);       /* a script was answered, and all is well after */
 /* In the log, once a process: of several clients the first and the last say it. */
 void line_tell_away(struct redis_line *line, const char *reason);
-void line_tell_back(struct redis_line *line);
 /* It was tried, and is of no use; `why` tells who and what. */
 bool line_is_lost(const struct redis_line *line, char why[REDIS_WHY_MAX]);
 /* Adds how it stands. */

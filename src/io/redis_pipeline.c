@@ -283,40 +283,38 @@ static bool read_clock(struct redis_line *line, const struct redis_reply *reply)
     return true;
 }
 
-static void take_reply(struct redis_line *line, const struct redis_reply *reply) {
+/* True: a script was answered. */
+static bool take_reply(struct redis_line *line, const struct redis_reply *reply) {
     if (line->n_expected == 0) {
         line_trouble(line, REDIS_NONSENSE, "a reply that nobody asked for");
-        return;
+        return false;
     }
     struct expected first = take_first(line);
+    bool has_run = first.command && first.command->script && reply->kind != REPLY_ERROR;
     switch (first.kind) {
     case EXPECT_REPLY:
-        if (reply->kind != REPLY_ERROR) {
-            line->n_failures = 0;
-            if (line->state == LINE_UP)
-                line_tell_back(line);
-        }
         if (first.command)
             line->rules->on_end(line, first.command, REDIS_ANSWERED, reply);
-        return;
+        break;
     case EXPECT_ANYTHING:
-        return;
+        break;
     case EXPECT_OK:
         if (!is_status(reply, STR("OK")))
             refuse(line, reply, "it refuses the greeting");
-        return;
+        break;
     case EXPECT_MASTER:
         if (reply->kind != REPLY_ARRAY || reply->n < 1 ||
             !str_eq(reply->list[0].text, STR("master")))
             refuse(line, reply, "it is not the master");
-        return;
+        break;
     case EXPECT_LIFE:
         if (line->rules->is_sentinel ? is_status(reply, STR("PONG")) : read_clock(line, reply))
             line_come_to_life(line);
         else
             refuse(line, reply, "it does not answer a probe as Redis does");
-        return;
+        break;
     }
+    return has_run;
 }
 
 static bool is_talking(const struct redis_line *line) {
@@ -325,12 +323,15 @@ static bool is_talking(const struct redis_line *line) {
 
 static void take_replies(struct redis_line *line) {
     const struct redis_reply *reply;
+    bool has_run = false;
     while (is_talking(line)) {
         switch (redis_decode(line->decoder, &reply)) {
         case REDIS_DECODED:
-            take_reply(line, reply);
+            has_run |= take_reply(line, reply);
             break;
         case REDIS_DECODED_MORE:
+            if (has_run)
+                line_serves(line);
             return;
         case REDIS_DECODED_BAD:
             line_trouble(line, REDIS_NONSENSE, "what it says is not Redis' protocol");

@@ -454,7 +454,7 @@ class OnACluster(FaultStory):
 
 
 class Between:
-    """Stands before a real server and passes everything on; what it says to a count the test decides: bytes, or a function of the connection."""
+    """Stands before a real server and passes everything on; what it says to a script the test decides: bytes, or a function of the connection."""
 
     def __init__(self, redis):
         self.redis = redis
@@ -503,8 +503,7 @@ class Between:
         words = command.split(b"\r\n")[2::2]
         if words[0] == b"TIME":
             return self.greeting
-        is_count = words[0] in (b"EVAL", b"EVALSHA") and b"\r\njotgate:{" in command
-        return self.answer if is_count else None
+        return self.answer if words[0] in (b"EVAL", b"EVALSHA") else None
 
     def is_lost(self, command, answer):
         if answer.startswith(b"-NOSCRIPT"):
@@ -534,7 +533,8 @@ def flood(connection):
 
 
 class Nonsense(FaultStory):
-    """Whatever it answers instead of a count: nobody is let in, nobody waits for long, and the log has one line."""
+    """Whatever it answers instead of a count, though what only reads is answered: nobody is let in, nobody waits for long, and the log has one line.
+    Only a line that was good for a second may be called back, and away again."""
 
     def setUp(self):
         super().setUp()
@@ -545,15 +545,16 @@ class Nonsense(FaultStory):
         self.gateway_at(plan(quota="100/day"), url=self.fake.url, more={"workers": 1})
         self.wait_for_redis(self.gateway)
         self.assertEqual(self.statuses(1, self.token()), [200])
-        self.fake.answer, self.fake.greeting = answer, greeting
         began = time.monotonic()
+        self.fake.answer, self.fake.greeting = answer, greeting
         self.assertEqual(self.statuses(4, self.token()), [503] * 4)
         self.assertLess(time.monotonic() - began, DEADLINE_S / 2)
         self.gateway.wait_for_log(lambda line: line.get("event") == "Redis is away", "the log to say so")
         for line in self.away_lines():
             self.assertIn(reason, line["reason"])
-        self.assertEqual(self.statuses(2, self.token()), [503] * 2)
-        self.assertEqual(len(self.away_lines()), 1, self.away_lines())
+        for _ in range(10):
+            self.assertEqual(self.statuses(1, self.token()), [503])
+        self.assertLessEqual(len(self.away_lines()), 1 + (time.monotonic() - began) // 1, self.away_lines())
         self.fake.answer = self.fake.greeting = None
         self.gateway.wait_until(lambda: self.statuses(1, self.token()) == [200], "it to be trusted again")
 

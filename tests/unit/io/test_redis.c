@@ -485,6 +485,44 @@ END_TEST
 
 /* ---- scripts */
 
+/* The call that `run` makes, whatever its deadline. */
+static void hears_script(struct peer *peer) {
+    char rest[600];
+    hears(peer, "*6\r\n$7\r\nEVALSHA\r\n");
+    RUN_UNTIL(peer->client.loop, recv(peer->fd, rest, sizeof(rest), MSG_DONTWAIT) > 0);
+}
+
+START_TEST(a_server_that_can_read_and_not_write_is_not_back) {
+    struct peer *peer = peer_up();
+    struct redis_script script;
+    struct asked asked = {0};
+    ck_assert_int_eq(redis_script_init(&script, "return 1"), 0);
+    run(&peer->client, &asked, &script, "key", "x");
+    hears_script(peer);
+    says(peer, "-OOM command not allowed when used memory > 'maxmemory'.\r\n");
+    ck_assert_int_eq(wait_for(&peer->client, &asked), REDIS_REFUSED);
+    meet(peer);
+    ask(&peer->client, &asked, "GET a");
+    hears(peer, A_ASKED);
+    says(peer, "$1\r\nx\r\n");
+    ck_assert_int_eq(wait_for(&peer->client, &asked), REDIS_ANSWERED);
+    ck_assert_uint_eq(redis_look(peer->client.redis).n_up, 0);
+    run(&peer->client, &asked, &script, "key", "x");
+    hears_script(peer);
+    says(peer, ":1\r\n:2\r\n"); /* nor when more comes than was asked for */
+    ck_assert_int_eq(wait_for(&peer->client, &asked), REDIS_ANSWERED);
+    ck_assert_uint_eq(redis_look(peer->client.redis).n_up, 0);
+    meet(peer);
+    run(&peer->client, &asked, &script, "key", "x");
+    hears_script(peer);
+    says(peer, ":1\r\n");
+    ck_assert_int_eq(wait_for(&peer->client, &asked), REDIS_ANSWERED);
+    ck_assert_uint_eq(redis_look(peer->client.redis).n_up, 1);
+    peer_close(peer);
+    redis_script_fini(&script);
+}
+END_TEST
+
 START_TEST(scripts_are_called_by_name_with_a_deadline_of_redis_time) {
     struct peer *peer = peer_up();
     struct redis_script script;
@@ -520,8 +558,7 @@ START_TEST(a_script_that_is_not_known_is_sent_once) {
     ck_assert_int_eq(redis_script_init(&script, "return 1"), 0);
     for (int i = 0; i < 2; i++) {
         run(&peer->client, &asked, &script, "key", "x");
-        hears(peer, "*6\r\n$7\r\nEVALSHA\r\n");
-        RUN_UNTIL(peer->client.loop, recv(peer->fd, expected, sizeof(expected), MSG_DONTWAIT) > 0);
+        hears_script(peer);
         says(peer, "-NOSCRIPT No matching script. Please use EVAL.\r\n");
         snprintf(expected, sizeof(expected), "*6\r\n$4\r\nEVAL\r\n$%zu\r\n%s\r\n",
                  strlen(script.source), script.source);
@@ -572,5 +609,5 @@ RIG_MAIN("io/redis", greeting_logs_in_chooses_the_database_and_asks_the_time,
          a_huge_reply_is_not_read_to_its_end,
          a_server_that_is_not_there_is_tried_again_and_nothing_waits,
          scripts_are_called_by_name_with_a_deadline_of_redis_time,
-         a_script_that_is_not_known_is_sent_once, slots_are_those_of_redis_cluster,
-         verdicts_have_names)
+         a_server_that_can_read_and_not_write_is_not_back, a_script_that_is_not_known_is_sent_once,
+         slots_are_those_of_redis_cluster, verdicts_have_names)
