@@ -541,8 +541,8 @@ class Nonsense(FaultStory):
         self.fake = Between(self.redis)
         self.addCleanup(self.fake.close)
 
-    def meets(self, answer, reason, greeting=None):
-        self.gateway_at(plan(quota="100/day"), url=self.fake.url, more={"workers": 1})
+    def meets(self, answer, reason, greeting=None, timeout="5s"):
+        self.gateway_at(plan(quota="100/day"), url=self.fake.url, more={"workers": 1}, timeout=timeout)
         self.wait_for_redis(self.gateway)
         self.assertEqual(self.statuses(1, self.token()), [200])
         began = time.monotonic()
@@ -633,10 +633,10 @@ class Nonsense(FaultStory):
         self.meets(b":1\r\n" * 50, "")
 
     def test_silence(self):
-        self.meets(lambda connection: None, "no reply in time")
+        self.meets(lambda connection: None, "no reply in time", timeout="250ms")
 
     def test_a_reply_that_trickles(self):
-        self.meets(trickle, "no reply")
+        self.meets(trickle, "no reply", timeout="250ms")
 
     def test_a_closed_door(self):
         self.meets(lambda connection: connection.shutdown(socket.SHUT_RDWR), "closed")
