@@ -43,7 +43,6 @@ enum api_keys_result { /* of callers who showed a well-formed key */
 struct api_keys_stats {
     uint64_t results[API_KEYS_RESULTS];
     uint64_t fetches; /* questions to Redis */
-    uint64_t changes; /* that the news told */
     size_t n_held;
 };
 struct api_keys_stats api_keys_stats(const struct api_keys *keys);

@@ -96,7 +96,6 @@ enum metrics_gauge {
     GAUGE_API_KEYS_UNKNOWN,
     GAUGE_API_KEYS_UNAVAILABLE,
     GAUGE_API_KEY_FETCHES,
-    GAUGE_API_KEY_CHANGES,
     GAUGE_API_KEYS_HELD,
     GAUGE_REDIS_CALLS, /* one for each enum redis_verdict */
     GAUGE_TLS_HANDSHAKES =

@@ -9,7 +9,8 @@
  *   PREFIX{feed}deny   a sorted set: every denial that stands (auth/deny_list.h), by the unix second of its end
  *
  * Both are of one slot, so a denial is entered in both at once or in neither. Who has read the log's last entry and finds it no more
- * (trimmed, flushed, failed over) has missed something, and reads the set whole. */
+ * (trimmed, flushed, failed over) has missed something, and reads the set whole; so does who finds the first entries of a log that was
+ * empty, which may not be the first. */
 #define FEED_LOG_ENTRIES 10000
 
 enum feed_event {

@@ -300,7 +300,6 @@ void api_keys_heed(struct api_keys *keys, const struct news *before, const struc
     for (size_t i = 0; i < n; i++) {
         if (changes[i].event != FEED_APIKEY)
             continue;
-        keys->stats.changes++;
         forget(keys, changes[i].of);
         doubt(keys, changes[i].of);
     }

@@ -41,8 +41,6 @@ static void copy_api_key_gauges(struct gateway *gateway) {
         metrics_set(metrics, worker, (enum metrics_gauge)(GAUGE_API_KEYS_GOOD + i),
                     (int64_t)keys.results[i]);
     metrics_set(metrics, worker, GAUGE_API_KEY_FETCHES, (int64_t)keys.fetches);
-    if (worker == 0) /* every worker is told */
-        metrics_set(metrics, worker, GAUGE_API_KEY_CHANGES, (int64_t)keys.changes);
     metrics_set(metrics, worker, GAUGE_API_KEYS_HELD, (int64_t)keys.n_held);
 }
 

@@ -371,7 +371,6 @@ static const struct {
     [GAUGE_API_KEYS_UNKNOWN]   = {"jotgate_api_keys_total", NULL, NULL, "{result=\"unknown\"}"},
     [GAUGE_API_KEYS_UNAVAILABLE] = {"jotgate_api_keys_total", NULL, NULL, "{result=\"unavailable\"}"},
     [GAUGE_API_KEY_FETCHES]    = {"jotgate_api_key_fetches_total", "counter", "API keys that Redis was asked for.", NULL},
-    [GAUGE_API_KEY_CHANGES]    = {"jotgate_api_keys_revoked_total", "counter", "API keys that another process or the command line said it revoked.", NULL},
     [GAUGE_API_KEYS_HELD]      = {"jotgate_api_keys_held", "gauge", "API keys remembered, summed over the workers.", NULL},
     [GAUGE_REDIS_CALLS + REDIS_ANSWERED]   = {"jotgate_redis_calls_total", "counter", "Calls to Redis, by how they ended.", "{verdict=\"answered\"}"},
     [GAUGE_REDIS_CALLS + REDIS_ERROR]      = {"jotgate_redis_calls_total", NULL, NULL, "{verdict=\"error\"}"},

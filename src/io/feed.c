@@ -41,6 +41,7 @@ struct feed {
     pthread_t thread;
     bool is_running, has_lock;
     _Atomic int64_t read_ns; /* when the log was last read to its end; 0: never */
+    _Atomic uint64_t n_keys; /* events of API keys */
 
     pthread_mutex_t lock; /* what follows */
     struct denial_set set;
@@ -315,6 +316,8 @@ static int apply(struct feed *feed, const struct redis_reply *entries, size_t n)
         struct feed_entry entry;
         if (!feed_entry_read(&entries[i], &entry))
             continue; /* a newer gateway's word */
+        if (entry.event == FEED_APIKEY)
+            atomic_fetch_add_explicit(&feed->n_keys, 1, memory_order_relaxed);
         if (entry.event != FEED_DENY) {
             changes[n_changes++] = (struct news_change){entry.event, entry.of};
             continue;
@@ -348,13 +351,18 @@ static void on_log(struct redis_call *call, enum redis_verdict verdict,
         read_whole(feed);
         return;
     }
-    size_t n_old = feed->last[0] ? 1 : 0, n_new = reply->n - n_old;
+    bool was_empty = !feed->last[0];
+    size_t n_old = was_empty ? 0 : 1, n_new = reply->n - n_old;
     lock(feed);
     mail(feed);
     int failure = apply(feed, reply->list + n_old, n_new);
     unlock(feed);
     if (failure < 0 || (n_new > 0 && !note_last(feed, &reply->list[reply->n - 1]))) {
         give_up(feed, failure < 0 ? "memory" : "nonsense");
+        return;
+    }
+    if (was_empty && n_new > 0) { /* others may have come before them, and nothing tells */
+        read_whole(feed);
         return;
     }
     if (n_new < PAGE)
@@ -489,6 +497,10 @@ struct news *feed_news(struct feed *feed) {
     struct news *news = news_ref(feed->news);
     unlock(feed);
     return news;
+}
+
+uint64_t feed_revoked_keys(struct feed *feed) {
+    return atomic_load_explicit(&feed->n_keys, memory_order_relaxed);
 }
 
 int64_t feed_age_ns(struct feed *feed, int64_t mono_ns) {

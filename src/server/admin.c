@@ -264,8 +264,12 @@ static int put_feed_metrics(struct buffer *out, const struct admin *admin) {
         "# HELP jotgate_feed_age_seconds Since the log of denials and changes in Redis was last "
         "read; 0: no Redis; -1: never.\n# TYPE jotgate_feed_age_seconds gauge\n"
         "jotgate_feed_age_seconds %.3f\n# HELP jotgate_denials Entries of the deny-list.\n"
-        "# TYPE jotgate_denials gauge\njotgate_denials %zu\n",
-        age_ns < 0 ? -1.0 : (double)age_ns / (double)NS_PER_S, n_denials);
+        "# TYPE jotgate_denials gauge\njotgate_denials %zu\n"
+        "# HELP jotgate_api_keys_revoked_total API keys that another process or the command line "
+        "said it revoked.\n# TYPE jotgate_api_keys_revoked_total counter\n"
+        "jotgate_api_keys_revoked_total %llu\n",
+        age_ns < 0 ? -1.0 : (double)age_ns / (double)NS_PER_S, n_denials,
+        (unsigned long long)feed_revoked_keys(admin->feed));
 }
 
 static int put_limit_metrics(struct buffer *out, const struct admin *admin) {

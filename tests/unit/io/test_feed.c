@@ -127,13 +127,13 @@ static int64_t deny(struct world *w, const char *name, int64_t until_s, size_t n
     return asked.integer;
 }
 
-static void tell(struct world *w, const char *subject) {
+static void tell_of(struct world *w, enum feed_event event, const char *of) {
     struct asked asked = {0};
-    ck_assert_int_eq(feed_log_tell(&w->words, w->other.redis, &asked.call, FEED_SUBJECT,
-                                   str_of(subject), on_asked),
-                     0);
+    ck_assert_int_eq(
+        feed_log_tell(&w->words, w->other.redis, &asked.call, event, str_of(of), on_asked), 0);
     ck_assert_int_eq(wait_for(&w->other, &asked), REDIS_ANSWERED);
 }
+static void tell(struct world *w, const char *subject) { tell_of(w, FEED_SUBJECT, subject); }
 
 static void say(struct world *w, const char *command) {
     struct asked asked = {0};
@@ -141,6 +141,20 @@ static void say(struct world *w, const char *command) {
 }
 
 #define UNTIL(w, condition) RUN_UNTIL((w)->reader.loop, condition)
+
+static bool is_told(const struct world *w, uint64_t since) {
+    const struct news_change *changes;
+    size_t n;
+    return news_since(w->reader.seen, since, &changes, &n);
+}
+
+/* With an entry that was read: of an empty log the first ones are applied, and then it is read whole. */
+static void begin_log(struct world *w) {
+    UNTIL(w, w->reader.seen->next > 1); /* read whole */
+    uint64_t empty = w->reader.seen->next;
+    tell(w, "first");
+    UNTIL(w, !is_told(w, empty));
+}
 
 START_TEST(what_another_process_denies_is_seen_here_until_it_lifts_it) {
     struct world w;
@@ -156,7 +170,7 @@ END_TEST
 START_TEST(changes_come_in_their_order) {
     struct world w;
     world_open(&w, 10);
-    UNTIL(&w, w.reader.seen->next > 1); /* read whole */
+    begin_log(&w);
     uint64_t stood = w.reader.seen->next;
     const struct news_change *first;
     size_t n;
@@ -165,6 +179,22 @@ START_TEST(changes_come_in_their_order) {
     UNTIL(&w, w.reader.seen->next == stood + 2);
     ck_assert(news_since(w.reader.seen, stood, &first, &n));
     ck_assert(str_eq(first[0].of, STR("ada")) && str_eq(first[1].of, STR("bob")));
+    world_close(&w);
+}
+END_TEST
+
+START_TEST(revoked_keys_are_counted_once) {
+    struct world w;
+    world_open(&w, 10);
+    UNTIL(&w, w.reader.seen->next > 1);
+    for (uint64_t n = 1; n <= 3; n++) { /* the first of a log, and more */
+        tell_of(&w, FEED_APIKEY, "0123456789abcdef");
+        UNTIL(&w, feed_revoked_keys(w.reader.feed) == n);
+    }
+    uint64_t stood = w.reader.seen->next;
+    tell(&w, "ada");
+    UNTIL(&w, w.reader.seen->next > stood);
+    ck_assert_uint_eq(feed_revoked_keys(w.reader.feed), 3);
     world_close(&w);
 }
 END_TEST
@@ -199,6 +229,20 @@ START_TEST(a_log_that_has_lost_what_was_read_is_read_whole) {
     UNTIL(&w, denies(&w.reader, "192.0.2.2"));
     ck_assert(!denies(&w.reader, "192.0.2.1"));
     ck_assert(!news_since(w.reader.seen, stood, &first, &n));
+    world_close(&w);
+}
+END_TEST
+
+START_TEST(what_an_empty_log_has_lost_is_noticed_with_its_next_entry) {
+    struct world w;
+    world_open(&w, 10);
+    UNTIL(&w, w.reader.seen->next > 1);
+    uint64_t empty = w.reader.seen->next;
+    ck_assert(is_told(&w, empty));
+    tell(&w, "ada");
+    say(&w, "FLUSHALL"); /* whether ada was read or not */
+    tell(&w, "bob");
+    UNTIL(&w, !is_told(&w, empty));
     world_close(&w);
 }
 END_TEST
@@ -245,7 +289,8 @@ END_TEST
 
 SUITE_MAIN("io/feed", without_redis_the_news_are_this_process_own, no_more_denials_stand_than_may,
            what_another_process_denies_is_seen_here_until_it_lifts_it, changes_come_in_their_order,
-           a_process_that_starts_reads_every_denial_that_stands,
+           revoked_keys_are_counted_once, a_process_that_starts_reads_every_denial_that_stands,
            a_log_that_has_lost_what_was_read_is_read_whole,
+           what_an_empty_log_has_lost_is_noticed_with_its_next_entry,
            with_redis_away_the_last_news_hold_and_what_was_missed_comes_later,
            the_script_enters_no_more_than_may_stand, strange_entries_are_passed_over)
