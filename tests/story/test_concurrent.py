@@ -9,7 +9,7 @@ import threading
 from harness import Gateway, Story, ask
 from test_redis import Redis
 from test_sockets import accepted, handshake
-from wire import DEADLINE_S, Wire, answer_bytes, request_bytes
+from wire import DEADLINE_S, Door, Wire, answer_bytes, request_bytes
 
 
 def route(path="/held", limits=("streams",)):
@@ -155,16 +155,13 @@ class Gate:
     def __init__(self, redis):
         self.redis, self.is_open = redis, threading.Event()
         self.is_open.set()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"redis://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.door = Door(self.take)
+        self.url = f"redis://127.0.0.1:{self.door.port}"
 
-    def accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                client, server = self.listener.accept()[0], socket.create_connection(("127.0.0.1", self.redis.port), DEADLINE_S)
-                for way in ((client, server, False), (server, client, True)):
-                    threading.Thread(target=self.pump, args=way, daemon=True).start()
+    def take(self, client):
+        server = socket.create_connection(("127.0.0.1", self.redis.port), DEADLINE_S)
+        for way in ((client, server, False), (server, client, True)):
+            threading.Thread(target=self.pump, args=way, daemon=True).start()
 
     def pump(self, source, sink, is_gated):
         with contextlib.suppress(OSError):
@@ -178,7 +175,7 @@ class Gate:
 
     def close(self):
         self.is_open.set()
-        self.listener.close()
+        self.door.close()
 
 
 class Machines(Concurrent):

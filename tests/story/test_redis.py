@@ -6,11 +6,10 @@ import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 
 from harness import Gateway, Project, Story, ask
-from wire import DEADLINE_S, Wire, free_port, request_bytes
+from wire import DEADLINE_S, Door, Wire, free_port, request_bytes
 
 
 SERVER = os.environ.get("REDIS_SERVER", "redis-server")  # or valkey-server
@@ -296,19 +295,12 @@ class Away(RedisStory):
         self.gateway.wait_until(lambda: self.get("/_jotgate/usage", token=token).json()["limits"][0].get("remaining") == 59, "what passed to be told, once")
 
     def test_a_peer_that_talks_nonsense_is_as_good_as_away(self):
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.addCleanup(listener.close)
+        def babble(connection):
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 1000)
 
-        def babble():
-            while True:
-                try:
-                    connection = listener.accept()[0]
-                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 1000)
-                    connection.close()
-                except OSError:
-                    return
-
-        threading.Thread(target=babble, daemon=True).start()
-        self.gateway_at(plan(quota="3/day"), url=f"redis://127.0.0.1:{listener.getsockname()[1]}")
+        door = Door(babble)
+        self.addCleanup(door.close)
+        self.gateway_at(plan(quota="3/day"), url=f"redis://127.0.0.1:{door.port}")
         self.assertEqual(self.statuses(4, self.token()), [200] * 3 + [429])
         self.assertEqual(self.degraded("share"), 4)

@@ -15,7 +15,7 @@ import time
 
 from harness import ask
 from test_redis import SERVER, Redis, RedisStory, plan
-from wire import DEADLINE_S, Wire, answer_bytes, free_port, request_bytes
+from wire import DEADLINE_S, Door, Wire, answer_bytes, free_port, request_bytes
 
 ADMIN_TOKEN = "an-admin-token-of-more-than-32-bytes"
 FOLDER = tempfile.mkdtemp(prefix="story-redis-tls-")
@@ -460,20 +460,16 @@ class Between:
         self.redis = redis
         self.answer, self.greeting = None, None
         self.n_lost, self.tellings = 0, []  # replies to tellings that are still to be lost; all that came
-        self.listener = socket.create_server(("127.0.0.1", 0))
         self.connections = []
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.door = Door(self.take)
 
     @property
     def url(self):
-        return f"redis://127.0.0.1:{self.listener.getsockname()[1]}"
+        return f"redis://127.0.0.1:{self.door.port}"
 
-    def accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection = self.listener.accept()[0]
-                self.connections.append(connection)
-                threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+    def take(self, connection):
+        self.connections.append(connection)
+        threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
 
     def serve(self, connection):
         with contextlib.suppress(OSError, ValueError, IndexError), connection, connection.makefile("rb") as stream:
@@ -513,7 +509,7 @@ class Between:
         return self.n_lost >= 0
 
     def close(self):
-        self.listener.close()
+        self.door.close()
         for connection in self.connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)

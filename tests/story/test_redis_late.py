@@ -5,7 +5,7 @@ import socket
 import threading
 
 from test_redis import RedisStory, plan
-from wire import DEADLINE_S
+from wire import DEADLINE_S, Door
 
 N = 8
 
@@ -15,28 +15,22 @@ class Line:
 
     def __init__(self, port):
         self.to = ("127.0.0.1", port)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"redis://127.0.0.1:{self.listener.getsockname()[1]}"
         self.questions, self.answers = threading.Event(), threading.Event()
         self.sockets = []
         self.flow()
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.door = Door(self.take)
+        self.url = f"redis://127.0.0.1:{self.door.port}"
 
     def flow(self):
         self.questions.set()
         self.answers.set()
 
-    def accept(self):
-        while True:
-            try:
-                near = self.listener.accept()[0]
-                far = socket.create_connection(self.to, DEADLINE_S)
-            except OSError:
-                return
-            far.settimeout(None)
-            self.sockets += [near, far]
-            for start, end, may_pass in ((near, far, self.questions), (far, near, self.answers)):
-                threading.Thread(target=self.pass_on, args=(start, end, may_pass), daemon=True).start()
+    def take(self, near):
+        far = socket.create_connection(self.to, DEADLINE_S)
+        far.settimeout(None)
+        self.sockets += [near, far]
+        for start, end, may_pass in ((near, far, self.questions), (far, near, self.answers)):
+            threading.Thread(target=self.pass_on, args=(start, end, may_pass), daemon=True).start()
 
     @staticmethod
     def pass_on(start, end, may_pass):
@@ -61,7 +55,7 @@ class Line:
         self.flow()
 
     def close(self):
-        self.listener.close()
+        self.door.close()
         self.cut()
         for side in self.sockets:
             side.close()

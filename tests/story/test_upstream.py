@@ -11,7 +11,7 @@ from unittest import mock
 
 import harness
 from harness import Story
-from wire import DEADLINE_S, Truncated, Wire, answer_bytes, free_port, request_bytes
+from wire import DEADLINE_S, Door, Truncated, Wire, answer_bytes, free_port, request_bytes
 
 ROUTE = {"path": "/open", "access": "open", "upstream": "@PROJECT@", "limits": []}
 HELLO = answer_bytes(200, b"hello")
@@ -393,21 +393,13 @@ class Addresses(Story):
         return program
 
     def serve(self, host):
-        listener = socket.create_server((host, self.port), backlog=64)
-        self.addCleanup(listener.close)
+        def take(sock):
+            with Wire(sock) as wire:
+                self.seen.append(host)
+                if wire.head() and host not in self.broken:
+                    wire.send(answer_bytes(200, host.encode(), [("Connection", "close")]))
 
-        def run():
-            while True:
-                try:
-                    wire = Wire(listener.accept()[0])
-                except OSError:
-                    return
-                with wire:
-                    self.seen.append(host)
-                    if wire.head() and host not in self.broken:
-                        wire.send(answer_bytes(200, host.encode(), [("Connection", "close")]))
-
-        threading.Thread(target=run, daemon=True).start()
+        self.addCleanup(Door(take, socket.create_server((host, self.port), backlog=64)).close)
 
     def test_an_address_that_fails_is_left_alone_for_a_while_and_comes_back(self):
         with mock.patch.object(harness, "PROGRAM", self.own_hosts()):

@@ -4,15 +4,20 @@
 Nothing here goes through an HTTP library, so that a test says byte for byte what is sent and sees what came. Whoever
 waits has a deadline and waits for an event, never for a while.
 """
+import contextlib
 import ctypes
+import fcntl
 import hashlib
 import json
-import random
+import os
 import socket
 import struct
+import tempfile
 import threading
 import time
 
+PORTS = range(10000, 32000)
+LAST_PORT = os.path.join(tempfile.gettempdir(), f"jotgate-tests-{os.getuid()}-last-port")
 DEADLINE_S = 20  # for anything that must happen; generous, because sanitizers and busy machines are slow
 
 
@@ -20,16 +25,30 @@ class Truncated(AssertionError):
     """The peer closed before its message was complete."""
 
 
+def is_free(port):
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 def free_port():
-    """A port that was free a moment ago, below the range that the kernel gives to clients."""
-    while True:
-        port = random.randrange(10000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+    """A free port below the range that the kernel gives to clients. All processes of tests take theirs in turn, so that none is
+    given twice before who asked for it listens there.
+    """
+    with open(LAST_PORT, "a+", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        port = int(file.read() or PORTS[-1])
+        while True:
+            port = port + 1 if port + 1 in PORTS else PORTS[0]
+            if is_free(port):
+                break
+        file.truncate(0)
+        file.write(str(port))
+        return port
 
 
 class Head:
@@ -259,6 +278,36 @@ def echo(request, _wire):
     return answer_bytes(200, json.dumps(seen).encode(), [("Content-Type", "application/json")])
 
 
+class Door:
+    """A listener of the test's own; each connection is given to `take`, in the thread that accepts.
+
+    close() waits until nobody accepts any more: a thread that came back to accept() after it would do so on whatever has the
+    descriptor by then, and take the connections of another test's server.
+    """
+
+    def __init__(self, take, listener=None):
+        self.take = take
+        self.listener = listener or socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
+
+    def accept(self):
+        while True:
+            try:
+                sock = self.listener.accept()[0]
+            except OSError:
+                return
+            with contextlib.suppress(OSError):
+                self.take(sock)
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join(DEADLINE_S)
+        self.listener.close()
+
+
 class Upstream:
     """A server that remembers exactly what it was sent and answers what `handler` says.
 
@@ -275,21 +324,16 @@ class Upstream:
         self.n_connections = 0
         self.open_connections = 0
         self.changed = threading.Condition()
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.port = self.listener.getsockname()[1]
         self.wires = set()
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.door = Door(self.take)
+        self.port = self.door.port
 
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}"
 
     def close(self):
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.listener.close()
+        self.door.close()
         with self.changed:
             wires = list(self.wires)
         for wire in wires:
@@ -298,20 +342,15 @@ class Upstream:
             except OSError:
                 pass
 
-    def accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            wire = RecordingWire(sock, self)
-            with self.changed:
-                self.n_connections += 1
-                self.open_connections += 1
-                self.wires.add(wire)
-                number = self.n_connections
-                self.changed.notify_all()
-            threading.Thread(target=self.serve, args=(wire, number), daemon=True).start()
+    def take(self, sock):
+        wire = RecordingWire(sock, self)
+        with self.changed:
+            self.n_connections += 1
+            self.open_connections += 1
+            self.wires.add(wire)
+            number = self.n_connections
+            self.changed.notify_all()
+        threading.Thread(target=self.serve, args=(wire, number), daemon=True).start()
 
     def serve(self, wire, number):
         try:
