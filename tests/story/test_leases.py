@@ -43,6 +43,8 @@ class LeasedStory(RedisStory):
 
 
 class Cheaper(LeasedStory):
+    timeout = "5s"
+
     def test_a_hot_subject_at_a_tenth_of_its_limit_asks_at_most_50_times_in_1000(self):
         self.begin(rate="10000/minute")
         calls, statuses = self.calls_of(1000, self.token())
@@ -110,7 +112,7 @@ class Cheaper(LeasedStory):
 
 
 class Together(LeasedStory):
-    admitted = ExactTogether.admitted
+    timeout, admitted = "5s", ExactTogether.admitted
 
     def test_of_ten_thousand_calls_at_four_gateways_990_to_1000_pass(self):
         self.assertIn(self.admitted("leased"), range(990, 1001))
