@@ -48,6 +48,10 @@ struct project_keys {
     struct str service_role; /* legacy JWT */
 };
 
+/* Bytes of a caller's subject: as long as a denial's may be. OpenID Connect Core 2 has 255 for a
+ * `sub`. */
+#define SUBJECT_MAX 256
+
 /* The decision; one of: problem set, wait for keys, or a caller. */
 struct caller {
     enum caller_kind kind;
@@ -59,7 +63,8 @@ struct caller {
     bool needs_api_key; /* a well-formed API key: look up its record, then access_of_api_key */
     size_t issuer;      /* whose token the bearer's claims to be; SIZE_MAX when nobody's */
     /* "sub" of the first issuer, "name:sub" of others (and of a first issuer's sub that begins with
-     * an issuer's "name:", so that none can pass for another's); empty unless a user; in the arena */
+     * an issuer's "name:", so that none can pass for another's); empty unless a user; in the arena;
+     * at most SUBJECT_MAX */
     struct str subject;
     struct str api_key;        /* the id of the API key that speaks for the user; else empty */
     int64_t api_key_expires_s; /* 0: never */

@@ -237,7 +237,12 @@ static struct caller user(const struct question *q, const struct token_result *t
             arena_printf(q->arena, STR_FMT ":" STR_FMT, STR_ARG(name), STR_ARG(subject));
     else
         caller.subject = arena_copy(q->arena, subject);
-    return caller.subject.at ? caller : refused(PROBLEM_INTERNAL, "memory is out");
+    if (!caller.subject.at)
+        return refused(PROBLEM_INTERNAL, "memory is out");
+    /* Nobody could deny it, or keep its plan. */
+    return caller.subject.n <= SUBJECT_MAX
+               ? caller
+               : refused(PROBLEM_BAD_JWT, "the token's sub is longer than 256 bytes");
 }
 
 static struct caller judge_valid(const struct question *q, const struct evidence *e) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The gateway's own API keys: made, shown once, listed, revoked. */
 #include "arguments.h"
+#include "auth/access.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -11,10 +12,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define SUBJECT_BYTES_MAX 256
-#define NAME_BYTES_MAX    128
-#define ID_SHOWN          12 /* of its hex digits: enough to name it by */
-#define ID_LEAST          6
+#define NAME_BYTES_MAX 128
+#define ID_SHOWN       12 /* of its hex digits: enough to name it by */
+#define ID_LEAST       6
 
 struct order {
     const char *file;
@@ -84,7 +84,7 @@ static const char *read_file(void *order, const char *value) {
 }
 
 static const char *read_subject(void *order, const char *value) {
-    return read_text(&((struct order *)order)->record.subject, value, SUBJECT_BYTES_MAX);
+    return read_text(&((struct order *)order)->record.subject, value, SUBJECT_MAX);
 }
 
 static const char *read_plan(void *order, const char *value) {

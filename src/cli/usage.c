@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* One subject's limits, seen and changed through the gateway that runs on this machine: it knows where they are counted. */
 #include "arguments.h"
+#include "auth/access.h"
 #include "base/json.h"
 #include "cli/cli.h"
 #include "http/octets.h"
 #include <stdio.h>
 
-#define SUBJECT_MAX 256
-#define AMOUNT_MAX  1000000000
+#define AMOUNT_MAX 1000000000
 
 struct order {
     const char *file;

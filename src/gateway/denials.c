@@ -3,6 +3,8 @@
 
 #include "gateway_internal.h"
 
+_Static_assert(SUBJECT_MAX <= DENIAL_VALUE_MAX, "whoever is let in can be denied");
+
 enum problem denials_of_address(const struct exchange *x, const char **reason) {
     const struct deny_list *list = x->gateway->news->denials;
     if (!deny_list_has_ip(list, &x->client_ip, now_s(exchange_now(x))))

@@ -130,6 +130,11 @@ class TurnedAway(Tokens):
         for payload in ("[]", '"x"', "1", "null", "true", "", "{", "{} {}", "{}\x00", '{"a":"\\ud800"}', b"{\"a\":\"\xff\"}", "[" * 10000):
             self.refused(assemble(good, payload, key.sign))
 
+    def test_a_subject_of_more_than_256_bytes(self):
+        self.assertIn("256 bytes", self.refused(self.token(sub="s" * 257))["message"])
+        self.refused(self.token(sub="ü" * 129))
+        self.accepted(self.token(sub="s" * 256))
+
     def test_base64url_that_is_not_strict(self):
         head, payload, signature = self.token().split(".")
         for token in (

@@ -304,6 +304,29 @@ START_TEST(no_issuers_subject_can_be_spelt_like_anothers) {
 }
 END_TEST
 
+START_TEST(a_subject_that_nobody_could_deny_is_refused) {
+    char sub[SUBJECT_MAX + 2], payload[512];
+    memset(sub, 's', sizeof(sub));
+    static const struct {
+        const char *issuer;
+        int n;
+        enum problem problem;
+    } ROWS[] = {{A, SUBJECT_MAX, PROBLEM_NONE},
+                {A, SUBJECT_MAX + 1, PROBLEM_BAD_JWT},
+                {B, SUBJECT_MAX - 2, PROBLEM_NONE}, /* with "b:" */
+                {B, SUBJECT_MAX - 1, PROBLEM_BAD_JWT}};
+    for (size_t i = 0; i < sizeof(ROWS) / sizeof(ROWS[0]); i++) {
+        snprintf(payload, sizeof(payload), "{\"iss\":\"%s\",\"sub\":\"%.*s\"," LIFE "}",
+                 ROWS[i].issuer, ROWS[i].n, sub);
+        char *token = forge_token(&key, ES, payload);
+        struct caller caller = decide(ACCESS_USER, token, NULL);
+        ck_assert_int_eq(caller.problem, ROWS[i].problem);
+        ck_assert_uint_eq(caller.subject.n, caller.problem == PROBLEM_NONE ? SUBJECT_MAX : 0);
+        free(token);
+    }
+}
+END_TEST
+
 /* ---- keys ---- */
 
 START_TEST(an_unknown_kid_waits_once_and_is_then_refused) {
@@ -615,6 +638,7 @@ int main(void) {
     tcase_add_test(users, a_malformed_token_is_not_passed_to_a_laxer_upstream);
     tcase_add_test(users, a_verified_token_that_names_nobody_is_no_user);
     tcase_add_test(users, an_open_route_looks_at_nothing_but_doubles);
+    tcase_add_test(users, a_subject_that_nobody_could_deny_is_refused);
     tcase_add_test(users, no_issuers_subject_can_be_spelt_like_anothers);
     TCase *keys = add_case(suite, "keys");
     tcase_add_test(keys, an_unknown_kid_waits_once_and_is_then_refused);
