@@ -60,7 +60,7 @@ bool fields_list_has(struct fields fields, enum field_id id, struct str token);
 
 /* Hop by hop (RFC 9110 7.6.1): Connection, Keep-Alive, Proxy-Authenticate, -Authorization, -Authentication-Info, -Connection (not
  * Proxy-Status), TE, Trailer, Transfer-Encoding, Upgrade, Content-Length and Expect (both written anew), underscore twins of the
- * two lengths, and every name that a Connection field of `fields` lists. */
+ * two lengths and of Proxy-Authorization, and every name that a Connection field of `fields` lists. */
 bool field_is_hop_by_hop(const struct field *field, struct fields fields);
 /* Names that belong to the gateway and never pass from the client to the upstream: x-jotgate-*, sb-forwarded-for,
  * sb-api-key, forwarded, x-forwarded-*, fly-*, x-api-key, via, x-request-id, what frameworks take for the client's

@@ -168,6 +168,7 @@ static bool is_listed(struct str name, uint32_t letters, const struct owned_name
 
 bool field_is_hop_by_hop(const struct field *field, struct fields fields) {
     static const struct owned_name twins[] = {NAME("content-length"), NAME("transfer-encoding"),
+                                              NAME("proxy-authorization"),
                                               NAME("proxy-authentication-info")};
     switch ((int)field->id) {
     case FIELD_CONNECTION:

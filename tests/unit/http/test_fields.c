@@ -100,6 +100,7 @@ START_TEST(hop_by_hop_are_the_named_ones_and_those_that_connection_lists) {
         "X-MINE",
         "transfer_encoding",
         "Content_Length",
+        "Proxy_Authorization",
     };
     static const char *const whole[] = {"x-mine2", "proxy-status",  "content-type",
                                         "accept",  "authorization", "x-min"};
