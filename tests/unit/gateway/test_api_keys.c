@@ -15,13 +15,40 @@ static struct stage s;
 static int redis_listener, redis_fd = -1;
 static char key[API_KEY_BYTES + 1], id[API_KEY_ID_BYTES + 1];
 
+static void say(const char *reply) { rig_send(s.loop, redis_fd, str_of(reply)); }
+
+#define TIME_ASKED "*1\r\n$4\r\nTIME\r\n"
+#define TIME_TOLD  "*2\r\n$10\r\n1700000000\r\n$6\r\n123456\r\n"
+
+static size_t hear_line(char *at, size_t room) {
+    size_t n = 0;
+    while (n < 2 || memcmp(&at[n - 2], "\r\n", 2) != 0) {
+        ck_assert_uint_lt(n + 1, room);
+        RUN_UNTIL(s.loop, recv(redis_fd, &at[n], 1, MSG_DONTWAIT) == 1);
+        n++;
+    }
+    at[n] = '\0';
+    return n;
+}
+
+/* No word of these commands has a line's end in it. */
+static void hear_command(char *at, size_t room) {
+    size_t n = hear_line(at, room);
+    uint64_t n_words;
+    ck_assert(str_to_u64((struct str){&at[1], n - 3}, &n_words)); /* *N\r\n */
+    for (uint64_t i = 0; i < 2 * n_words; i++)
+        n += hear_line(&at[n], room - n);
+}
+
+/* On a busy machine the probe and the machine's beat come between. */
 static void hear_get(const char *name) {
-    rig_expect(s.loop, redis_fd,
-               str_of(TEXT(&s, "*2\r\n$3\r\nGET\r\n$%zu\r\n%s\r\n", strlen(name), name)));
+    char got[1024];
+    for (hear_command(got, sizeof(got)); !strstr(got, "GET"); hear_command(got, sizeof(got)))
+        say(strcmp(got, TIME_ASKED) == 0 ? TIME_TOLD : ":1\r\n");
+    ck_assert_str_eq(got, TEXT(&s, "*2\r\n$3\r\nGET\r\n$%zu\r\n%s\r\n", strlen(name), name));
 }
 static void tell(const char *json) {
-    rig_send(s.loop, redis_fd,
-             str_of(json ? TEXT(&s, "$%zu\r\n%s\r\n", strlen(json), json) : "$-1\r\n"));
+    say(json ? TEXT(&s, "$%zu\r\n%s\r\n", strlen(json), json) : "$-1\r\n");
 }
 
 static void open_stage_with(const char *yaml) {
@@ -36,8 +63,8 @@ static void open_stage_with(const char *yaml) {
     stage_start(&s);
     stage_publish(&s);
     redis_fd = rig_accept(s.loop, redis_listener);
-    rig_expect(s.loop, redis_fd, STR("*1\r\n$4\r\nTIME\r\n"));
-    rig_send(s.loop, redis_fd, STR("*2\r\n$10\r\n1700000000\r\n$6\r\n123456\r\n"));
+    rig_expect(s.loop, redis_fd, STR(TIME_ASKED));
+    say(TIME_TOLD);
     rig_settle(s.loop);
     ck_assert(api_key_new(key) && api_key_id(str_of(key), id));
 }
