@@ -38,13 +38,21 @@ export async function until(condition, what, ms = DEADLINE_MS) {
   }
 }
 
-/** Stands for a test's context where a whole suite shares what is started: close() ends it all, last first. */
+/** Stands for a test's context where a whole suite shares what is started: close() ends it all, last first, whatever cannot be ended. */
 export function scope() {
   const list = []
   return {
     after: (f) => list.push(f),
     close: async () => {
-      for (const f of list.splice(0).reverse()) await f()
+      const failures = []
+      for (const f of list.splice(0).reverse()) {
+        try {
+          await f()
+        } catch (failure) {
+          failures.push(failure)
+        }
+      }
+      if (failures.length > 0) throw failures[0]
     },
   }
 }
@@ -52,7 +60,8 @@ export function scope() {
 export const temporaryFolder = (t) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'jotgate-e2e-'))
   chmodSync(folder, 0o755)
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  // A browser that was ended has children that still write for a moment.
+  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }))
   return folder
 }
 

@@ -14,7 +14,7 @@ import unittest
 
 from harness import Gateway, Project, Story, run_program
 from tokens import Key, Secret, b64, shared_key
-from wire import DEADLINE_S, Upstream, Wire, answer_bytes, request_bytes
+from wire import DEADLINE_S, Upstream, Wire, answer_bytes, free_port, request_bytes
 
 SETTINGS = {"routes": [{"path": "/open", "access": "open", "upstream": "@PROJECT@", "limits": []}]}
 
@@ -431,7 +431,7 @@ class Commands(unittest.TestCase):
         self.assertEqual(self.jwks(self.status_of(1))[0], 0)  # to look is no harm
 
     def test_the_demo_runs_once(self):
-        out = self.ok("demo", "--once", seconds=60)
+        out = self.ok("demo", "--once", "--listen", f"127.0.0.1:{free_port()}", seconds=60)
         for status in ("200", "401", "429"):
             self.assertIn(status, out)
 

@@ -62,6 +62,8 @@ class Line:
 
 
 class LateStory(RedisStory):
+    timeout = "1s"  # the first call is not to be late
+
     def setUp(self):
         super().setUp()
         self.line = Line(self.redis.port)

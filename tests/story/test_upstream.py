@@ -41,10 +41,10 @@ class Queue(Story):
     def gauge(self, name):
         return self.gateway.metrics()[f"jotgate_upstream_{name}"]
 
-    def fill(self):
-        """Two under way and three in the queue, in this order."""
+    def fill(self, n=5):
+        """Two under way and the others in the queue, where three have room, in this order."""
         wires = []
-        for i in range(5):
+        for i in range(n):
             wires.append(self.ask_for(i))
             if i < 2:
                 self.project.wait_for_requests(i + 1)
@@ -93,12 +93,18 @@ class Queue(Story):
 
     def test_an_upload_waits_with_its_body_and_arrives_whole(self):
         self.start_small(queue_timeout="20s")
-        self.fill()
-        for _ in range(5):
-            self.go_on.release()
+        self.fill(4)
         body = bytes(range(256)) * 4096
         self.project.handler = lambda r, _w: answer_bytes(200, hashlib.sha256(r.body).hexdigest().encode())
-        self.assertEqual(self.ask("POST", "/open", body=body).body.decode(), hashlib.sha256(body).hexdigest())
+        with self.wire() as wire:
+            wire.sock.settimeout(DEADLINE_S)
+            sender = threading.Thread(target=wire.send, args=(request_bytes("POST", "/open", body=body),))
+            sender.start()
+            self.gateway.wait_until(lambda: self.gauge("queued") == 3, "the upload to wait")
+            for _ in range(4):
+                self.go_on.release()
+            self.assertEqual(wire.answer().body.decode(), hashlib.sha256(body).hexdigest())
+            sender.join()
 
     def test_without_a_queue_it_is_told_at_once(self):
         self.start_small(max_queue=0)
