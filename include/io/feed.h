@@ -35,7 +35,7 @@ int feed_enter(struct feed *feed, enum feed_event event, struct str of, int64_t 
 int feed_keep(struct feed *feed, struct str subject, struct str text, size_t n_most) MUST_USE;
 struct str feed_kept(struct feed *feed, struct str subject, struct arena *arena);
 
-uint64_t
-feed_revoked_keys(struct feed *feed); /* API keys that the log said were revoked; any thread */
+/* How many API keys the log said were revoked. Any thread. */
+uint64_t feed_revoked_keys(struct feed *feed);
 /* How long ago the log was last read to its end; 0 without Redis, -1: never yet. Any thread. */
 int64_t feed_age_ns(struct feed *feed, int64_t mono_ns);

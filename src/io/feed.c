@@ -41,7 +41,7 @@ struct feed {
     pthread_t thread;
     bool is_running, has_lock;
     _Atomic int64_t read_ns; /* when the log was last read to its end; 0: never */
-    _Atomic uint64_t n_keys; /* events of API keys */
+    _Atomic uint64_t n_keys; /* that were revoked */
 
     pthread_mutex_t lock; /* what follows */
     struct denial_set set;

@@ -102,7 +102,7 @@ struct redis_line {
     int64_t away_since_ns;              /* since then; where it does so */
     char host[LINE_HOST_MAX];           /* or the path of a socket */
     uint16_t port;                      /* 0: a unix socket */
-    unsigned n_failures;                /* since something was answered */
+    unsigned n_failures;                /* since it served, or a beat went well */
     char why[120];                      /* why it was of no use last, since it is wanted there */
     struct timer timer;                 /* what it means depends on the state */
     struct lookup lookup;
