@@ -176,11 +176,11 @@ class Keys(ClusterStory):
 
     def test_keys_are_made_listed_and_revoked_on_every_node(self):
         first, second = self.start_pair()
-        keys = [self.create("--name", f"number {i}") for i in range(12)]
-        nodes = {self.record(key)[0] for key in keys}
-        self.assertEqual(len(nodes), 3, "twelve keys on fewer than three nodes happen once in 40")
+        keys = []
+        while len(keys) < 12 or len({self.record(key)[0] for key in keys}) < 3:
+            keys.append(self.create("--name", f"number {len(keys)}"))
         lines = self.apikeys("list")[0].splitlines()
-        self.assertEqual((len(lines), sum("number" in line for line in lines)), (13, 12))
+        self.assertEqual((len(lines), sum("number" in line for line in lines)), (len(keys) + 1, len(keys)))
         for key in keys[:6]:
             self.assertEqual([self.show(key, gateway=gateway).status for gateway in (first, second)], [200, 200])
         for key in keys[:6]:
@@ -189,8 +189,8 @@ class Keys(ClusterStory):
             for gateway in (first, second):
                 self.wait_for_status(key, 401, gateway=gateway, seconds=3)
             self.assert_problem(self.show(key, gateway=first), 401, "bad_api_key")
-        self.assertEqual([self.show(key, gateway=first).status for key in keys[6:]], [200] * 6)
-        self.assertEqual(len(self.apikeys("list")[0].splitlines()), 7)
+        self.assertEqual([self.show(key, gateway=first).status for key in keys[6:]], [200] * (len(keys) - 6))
+        self.assertEqual(len(self.apikeys("list")[0].splitlines()), 1 + len(keys) - 6)
         self.apikeys("revoke", keys[0], code=1)
 
     def test_a_killed_masters_replica_knows_the_keys(self):
