@@ -213,7 +213,12 @@ START_TEST(slots_that_move_are_followed_and_a_lost_master_is_replaced) {
         ck_assert_int_eq(asked.integer, i);
     }
 
-    /* The master dies; its replica, once it has everything, takes over. */
+    /* The master dies; its replica, once it has everything, takes over. Of a slot that its master
+     * was only just given all the others have to have heard. */
+    snprintf(text, sizeof(text), "127.0.0.1:%u", to->port);
+    for (size_t i = 0; i < NODES; i++)
+        if (&servers[i] != to)
+            cli_until(servers[i].port, "GET moving", text);
     for (size_t i = 0; i < NODES; i++)
         if (strstr(cli(servers[i].port, "ROLE"), "slave"))
             cli_until(servers[i].port, "INFO replication", "master_link_status:up");
