@@ -210,8 +210,7 @@ static int start_workers(struct server *server, char why[256]) {
         failure = start_worker(server, &parts, listen_again(&listen, &shared_fd), why);
     if (failure < 0 && !why[0])
         snprintf(why, 256,
-                 "cannot listen on " STR_FMT
-                 ": %s (choose another with 'listen', PORT or, for the demo, --listen)",
+                 "cannot listen on " STR_FMT ": %s (choose another with 'listen' or PORT)",
                  STR_ARG(s->listen), strerror(-failure));
     return failure;
 }
